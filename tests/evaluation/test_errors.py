@@ -1,0 +1,38 @@
+import pytest
+from evaluation.errors import UserError, exit_on_user_error, one_screen
+
+from cluster.errors import ClusterError
+from graph.schema import SchemaError
+
+
+def command(error: BaseException | None) -> int:
+    @exit_on_user_error
+    def main() -> int:
+        if error:
+            raise error
+        return 0
+
+    return main()
+
+
+@pytest.mark.parametrize("error", [UserError("no such file"), SchemaError("no such file"), ClusterError("no such file")])
+def test_a_user_error_is_one_message_and_exit_code_2(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(error) == 2
+    assert capsys.readouterr().err == "error: no such file\n"
+
+
+def test_ctrl_c_is_130_and_success_is_0() -> None:
+    assert command(KeyboardInterrupt()) == 130
+    assert command(None) == 0
+
+
+def test_a_plain_value_error_is_a_bug_and_keeps_its_traceback() -> None:
+    with pytest.raises(ValueError, match="a bug"):
+        command(ValueError("a bug"))
+
+
+def test_a_message_never_fills_more_than_one_screen() -> None:
+    shown = one_screen("\n".join(["x" * 5000] * 500)).splitlines()
+    assert len(shown) == 30
+    assert max(map(len, shown)) < 410
+    assert shown[-1] == "… and 471 more lines"
