@@ -1,0 +1,67 @@
+"""The settings of an RL run: one TOML, sections beside the thing that they configure."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from rl.advantages import Estimator
+from rl.learner import LearnerConfig
+from rl.reward import RewardConfig
+from sft.config import DataConfig, LoraConfig, ModelConfig, RunConfig, Settings
+
+
+class RolloutConfig(Settings):
+    """What is sampled per step, from the full softmax: truncated sampling would bias every ratio."""
+
+    questions: int = Field(64, ge=1, description="questions per step (B)")
+    samples: int = Field(8, ge=2, description="samples per question (K); a group of one has no baseline")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature")
+    max_tokens: int = Field(96, ge=1, description="longest answer, tokens")
+    advantage: Estimator = Field("grpo", description="advantage estimator")
+
+
+class EngineConfig(Settings):
+    """The generation actor."""
+
+    kv_cache_gib: float = Field(0.5, gt=0, description="memory for the KV cache, GiB")
+    max_num_seqs: int = Field(256, ge=1, description="sequences decoded at once")
+    mismatch_limit: float = Field(0.05, gt=0, description="canary: largest mean |Δ log-prob| of learner and engine")
+    timeout_s: float = Field(600, gt=0, description="longest wait for one answer of the engine or the learner")
+
+
+class EvaluationConfig(Settings):
+    """Dev evaluation: of base, SFT and RL at the end, and while training of `watched` questions every `every` steps."""
+
+    samples: int = Field(8, ge=1, description="samples per dev question for the sampled score")
+    limit: int = Field(0, ge=0, description="dev questions at the end, 0 = all")
+    every: int = Field(0, ge=0, description="steps between evaluations while training, 0 = never")
+    watched: int = Field(100, ge=1, description="dev questions evaluated while training")
+
+
+class CheckpointConfig(Settings):
+    every: int = Field(10, ge=1, description="steps between checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints kept")
+
+
+class RlConfig(Settings):
+    """`python -m rl.train --config FILE`. init_adapter: the SFT warm-up; "" starts from a fresh adapter."""
+
+    steps: int = Field(40, ge=1, description="policy updates")
+    init_adapter: str = ""
+    sft_metrics: str = Field("", description="metrics.jsonl of the warm-up, for the report; found beside init_adapter")
+    run: RunConfig = RunConfig(name="rl")
+    model: ModelConfig = ModelConfig()
+    lora: LoraConfig = LoraConfig()
+    data: DataConfig = DataConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    engine: EngineConfig = EngineConfig()
+    reward: RewardConfig = RewardConfig()
+    learner: LearnerConfig = LearnerConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+    @model_validator(mode="after")
+    def _kl_needs_a_reference(self) -> RlConfig:
+        if self.learner.kl and not self.init_adapter:
+            raise ValueError("learner.kl needs init_adapter: the frozen SFT adapter is the reference policy")
+        return self

@@ -1,0 +1,82 @@
+"""How good a policy is on dev questions: greedy answers, and the mean over K sampled ones, which GRPO optimises."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.benchmarks import Example
+from evaluation.metrics import wilson_interval
+from rl.parts import EnginePolicy, PooledRewards, answer_of
+from sft.generator import Sampling
+
+CHUNK = 128
+"""Questions per call of the engine: one progress line each."""
+
+
+def evaluate(
+    policy: EnginePolicy, rewards: PooledRewards, examples: Sequence[Example], samples: int, policy_step: int | None
+) -> dict[str, Any]:
+    """`ex_strict` (greedy) and `ex_strict_sampled` (mean over `samples` at temperature 1), with 95 % intervals.
+
+    policy_step: the version that the engine holds; None is the base without adapter.
+    """
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(examples), CHUNK):
+        rows += _rows(policy, rewards, examples[start : start + CHUNK], samples, policy_step)
+    greedy = [row["correct"] for row in rows]
+    sampled = [row["sampled_correct_rate"] for row in rows]
+    return {
+        "n": len(rows),
+        "samples": samples,
+        "ex_strict": statistics.fmean(greedy),
+        "ex_strict_ci": list(wilson_interval(sum(greedy), len(greedy))),
+        "ex_strict_sampled": statistics.fmean(sampled),
+        "ex_strict_sampled_ci": list(mean_interval(sampled)),
+        "per_question": rows,
+    }
+
+
+def _rows(
+    policy: EnginePolicy, rewards: PooledRewards, examples: Sequence[Example], samples: int, policy_step: int | None
+) -> list[dict[str, Any]]:
+    max_tokens = policy.rollout.max_tokens
+    greedy = policy.sample_with(examples, Sampling(n=1, temperature=0.0, max_tokens=max_tokens, seed=0), policy_step)
+    many = policy.sample_with(examples, Sampling(samples, 1.0, max_tokens, seed=policy.seed), policy_step)
+    answers = [[answer_of(r) for r in (*first, *rest)] for first, rest in zip(greedy, many, strict=True)]
+    return [
+        {
+            "id": example.id,
+            "db_id": example.db_id,
+            "question": example.question,
+            "gold": example.gold_sql,
+            "sql": answers_K[0].sql,
+            "status": judged[0].verdict,
+            "correct": bool(judged[0].parts["correct"]),
+            "sampled_correct_rate": statistics.fmean(j.parts["correct"] for j in judged[1:]),
+        }
+        for example, answers_K, judged in zip(examples, answers, rewards.judge(examples, answers), strict=True)
+    ]
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % normal interval of a mean of independent questions.
+
+    >>> mean_interval([0.5, 0.5])
+    (0.5, 0.5)
+    """
+    mean = statistics.fmean(values)
+    half = 1.96 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def save(path: Path, result: dict[str, Any]) -> None:
+    """JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=1))
+    os.replace(partial, path)

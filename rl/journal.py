@@ -1,0 +1,124 @@
+"""What a step leaves behind: a line of metrics, TensorBoard events, a Parquet file of rollouts, a checkpoint, a line
+on the screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from torch.utils.tensorboard import SummaryWriter
+
+from rl.types import Group, Reward
+
+
+def step_metrics(groups: Sequence[Group]) -> dict[str, Any]:
+    """Figures of one step's groups; rates are shares of samples, or of groups where the name says so."""
+    rewards = [reward for group in groups for reward in group.rewards]
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    share_correct = [statistics.fmean(float(r.correct) for r in group.rewards) for group in groups]
+    return {
+        "reward": statistics.fmean(r.value for r in rewards),
+        **{name: statistics.fmean(r.parts[name] for r in rewards) for name in rewards[0].parts},
+        "no_signal": statistics.fmean(float(not group.has_signal) for group in groups),
+        "all_correct": statistics.fmean(float(share == 1) for share in share_correct),
+        "none_correct": statistics.fmean(float(share == 0) for share in share_correct),
+        "truncated": statistics.fmean(float(r.finish_reason == "length") for r in rollouts),
+        "mean_tokens": statistics.fmean(len(r.token_ids) for r in rollouts),
+        "samples": len(rollouts),
+        "verdicts": dict(Counter(reward.verdict for reward in rewards).most_common()),
+    }
+
+
+class Journal:
+    """Appends to a run directory. On resume, drop what lies after the checkpoint with `forget_after`."""
+
+    def __init__(self, run_dir: Path, last_step: int) -> None:
+        self.run_dir, self.last_step = run_dir, last_step
+        (run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
+        self._events: SummaryWriter | None = None
+
+    def record(self, step: int, groups: Sequence[Group], metrics: dict[str, float], seconds: dict[str, float]) -> None:
+        row = {"step": step, **step_metrics(groups), **metrics, "seconds": {**seconds, "step": sum(seconds.values())}}
+        write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups)
+        with (self.run_dir / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._write_events(step, row)
+        print(self._line(step, row), flush=True)
+
+    def forget_after(self, step: int) -> None:
+        """Removes rows after `step`: steps done after the newest checkpoint are done again, not counted twice."""
+        path = self.run_dir / "metrics.jsonl"
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= step]
+            partial = path.with_suffix(".partial")
+            partial.write_text("".join(kept))
+            os.replace(partial, path)
+        self._events = self._writer(purge_step=step + 1)
+
+    def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+
+    def _writer(self, purge_step: int | None = None) -> SummaryWriter:
+        return SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=purge_step)
+
+    def _write_events(self, step: int, row: dict[str, Any]) -> None:
+        self._events = self._events or self._writer()
+        for name, value in row.items():
+            for key, number in value.items() if isinstance(value, dict) else [("", value)]:
+                self._events.add_scalar(f"{name}/{key}" if key else f"rl/{name}", number, step)
+        self._events.flush()
+
+    def _line(self, step: int, row: dict[str, Any]) -> str:
+        seconds = row["seconds"]
+        phases = " ".join(f"{name} {value:.1f}" for name, value in seconds.items() if name != "step")
+        return (
+            f"step {step}/{self.last_step}  reward {row['reward']:.3f}  correct {row['correct']:.1%}  "
+            f"executable {row['executable']:.1%}  entropy {row.get('entropy', 0):.3f}  no signal {row['no_signal']:.0%}  "
+            f"mismatch {row.get('mismatch', 0):.4f}  {seconds['step']:.1f} s ({phases})"
+        )
+
+
+def write_rollouts(path: Path, groups: Sequence[Group]) -> None:
+    """One row per sample: ids, log-probabilities, SQL, verdict, reward and its parts, advantage."""
+    rows = [
+        _rollout_row(group, k, reward, advantage)
+        for group in groups
+        for k, (reward, advantage) in enumerate(zip(group.rewards, group.advantages, strict=True))
+    ]
+    partial = path.with_suffix(".partial")
+    pq.write_table(pa.Table.from_pylist(rows), partial, compression="zstd")
+    os.replace(partial, path)
+
+
+def _rollout_row(group: Group, k: int, reward: Reward, advantage: float) -> dict[str, Any]:
+    rollout = group.rollouts[k]
+    return {
+        "example_id": group.example_id,
+        "sample": rollout.sample,
+        "policy_step": rollout.policy_step,
+        "sql": rollout.sql,
+        "verdict": reward.verdict,
+        "reward": reward.value,
+        "advantage": advantage,
+        **reward.parts,
+        "finish_reason": rollout.finish_reason,
+        "prompt_ids": list(rollout.prompt_ids),
+        "token_ids": list(rollout.token_ids),
+        "log_probs": list(rollout.log_probs),
+    }
+
+
+def _step_of(line: str) -> float:
+    """The step of a metrics line; a line cut short by a kill counts as after every checkpoint."""
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return float("inf")

@@ -1,0 +1,232 @@
+"""The learner: a QLoRA policy that takes one policy-gradient step per batch of groups.
+
+A plain class; the driver wraps it in an actor. Axes as in `rl/packing.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from bitsandbytes.optim import PagedAdamW8bit
+from pydantic import Field
+from torch import Tensor
+
+from rl.losses import Aggregation, LossTerms, policy_loss, token_weights
+from rl.packing import PackedBatch, micro_batches, pack, packed_length
+from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
+from rl.types import Group, Rollout
+from sft.config import LoraConfig, ModelConfig, Settings
+from sft.policy import PolicyVersion, load_model, load_tokenizer, publish
+
+REFERENCE = "reference"
+
+
+class LearnerConfig(Settings):
+    """How the policy is updated from a batch of groups."""
+
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
+    warmup_steps: int = Field(5, ge=0, description="steps of linear warm-up")
+    decay: bool = Field(True, description="linear decay to a tenth at the last step; off: constant")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
+    token_budget: int = Field(8192, ge=64, description="padded tokens per micro-batch")
+    aggregation: Aggregation = "token_mean"
+    truncated: Literal["keep", "mask"] = Field("keep", description="answers cut at max_tokens: learn or mask")
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    clip_high: float = Field(0.28, gt=0)
+    kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
+    entropy: float = Field(0.0, description="weight of the entropy bonus")
+
+
+class Learner:
+    """Holds the 4-bit base, the trained adapter, the frozen reference adapter and the optimizer.
+
+    temperature: of sampling, so that log-probabilities are those of the distribution sampled from.
+    """
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        lora: LoraConfig,
+        config: LearnerConfig,
+        init_adapter: str,
+        temperature: float,
+        max_tokens: int,
+        total_steps: int,
+        seed: int,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.config, self.temperature, self.max_tokens, self.total_steps = config, temperature, max_tokens, total_steps
+        adapter = Path(init_adapter) if init_adapter else None
+        self.model = load_model(model, lora, adapter, trainable=True)
+        if config.kl:
+            self.model.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
+            self.model.set_adapter("default")
+        self.pad_id = int(load_tokenizer(model.path).pad_token_id or 0)
+        self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        self.optimizer = PagedAdamW8bit(
+            self.trained.values(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95)
+        )
+        self.updates = 0
+        self.model.train()
+        _assert_no_dropout(self.model)
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.trained.values())).device
+
+    def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
+        """One step on B groups; groups without signal cost nothing but keep their share of the denominator.
+
+        Returns metrics of the step. Weights stay as they are when no group has signal.
+        """
+        start = time.perf_counter()
+        useful = [group for group in groups if group.has_signal]
+        totals: Counter[str] = Counter()
+        for m in range(min(self.config.minibatches, len(useful))):
+            samples = sum(len(group.rollouts) for group in groups) / self.config.minibatches
+            self._update(useful[m :: self.config.minibatches], round(samples), step, totals)
+        tokens = max(1.0, totals.pop("tokens", 0))
+        metrics = {name.removesuffix("_sum"): total / tokens for name, total in totals.items() if name.endswith("_sum")}
+        updates = max(1, min(self.config.minibatches, len(useful)))
+        metrics |= {name: totals[name] / updates for name in ("grad_norm", "loss")}
+        metrics["mismatch_max"] = totals["mismatch_max"]
+        return metrics | {
+            "learning_rate": self._learning_rate(step),
+            "skipped_updates": totals["skipped"],
+            "learner_tokens_per_s": tokens / (time.perf_counter() - start),
+        }
+
+    def _update(self, groups: Sequence[Group], samples: int, step: int, totals: Counter[str]) -> None:
+        kept = [_without_truncated(g) if self.config.truncated == "mask" else g for g in groups]
+        lengths = [len(r.token_ids) for g in kept for r in g.rollouts]
+        if not lengths:
+            return
+        weights = token_weights(lengths, samples, self.config.aggregation, self.max_tokens)
+        weight_of = dict(zip(((g.example_id, r.sample) for g in kept for r in g.rollouts), weights, strict=True))
+        for batch in micro_batches([packed_length(g.rollouts) for g in kept], self.config.token_budget):
+            self._accumulate([kept[i] for i in batch], weight_of, totals)
+        self._apply(step, totals)
+
+    def _accumulate(self, groups: list[Group], weight_of: dict[tuple[str, int], float], totals: Counter[str]) -> None:
+        packed = pack([g.rollouts for g in groups], self.pad_id).to(self.device)
+        per_token = [
+            (advantage, weight_of[g.example_id, r.sample], log_prob)
+            for g in groups
+            for r, advantage in zip(g.rollouts, g.advantages, strict=True)
+            for log_prob in r.log_probs
+        ]
+        advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
+        reference_N = self._reference(packed) if self.config.kl else None
+        log_probs_N, entropy_N = self._log_probs(packed)
+        terms = LossTerms(self.config.clip_low, self.config.clip_high, self.config.kl, self.config.entropy)
+        loss, metrics = policy_loss(log_probs_N, behaviour_N, advantages_N, weights_N, terms, reference_N, entropy_N)
+        loss.backward()
+        totals["loss"] += float(loss.detach())
+        totals["tokens"] += len(per_token)
+        totals["entropy_sum"] += float(entropy_N.detach().sum())
+        totals["mismatch_max"] = max(totals["mismatch_max"], metrics.pop("mismatch_max"))
+        totals.update(metrics)
+
+    def _apply(self, step: int, totals: Counter[str]) -> None:
+        """Clips, steps and clears. A gradient that is not finite is dropped and counted."""
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.max_grad_norm)
+        if torch.isfinite(norm):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._learning_rate(step)
+            self.optimizer.step()
+            self.updates += 1
+            totals["grad_norm"] += float(norm)
+        else:
+            totals["skipped"] += 1
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _learning_rate(self, step: int) -> float:
+        """Linear warm-up, then linear decay to a tenth at the last step. `step` counts from 1."""
+        warm = min(1.0, step / max(1, self.config.warmup_steps))
+        done = max(0, step - self.config.warmup_steps) / max(1, self.total_steps - self.config.warmup_steps)
+        return self.config.learning_rate * warm * (1.0 - 0.9 * min(1.0, done) if self.config.decay else 1.0)
+
+    def _reference(self, packed: PackedBatch) -> Tensor:
+        self.model.set_adapter(REFERENCE)
+        with torch.no_grad():
+            log_probs_N = self._log_probs(packed)[0]
+        self.model.set_adapter("default")
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name in self.trained)
+        return log_probs_N
+
+    def _log_probs(self, packed: PackedBatch) -> tuple[Tensor, Tensor]:
+        """log π and entropy at the N answer tokens, fp32, at the sampling temperature."""
+        causal_lm = self.model.get_base_model()
+        hidden = causal_lm.get_decoder()(
+            input_ids=packed.ids_RL,
+            position_ids=packed.positions_RL,
+            attention_mask=packed.mask_RLL[:, None],
+            use_cache=False,
+        ).last_hidden_state
+        hidden_ND = hidden.flatten(0, 1)[packed.predictors_N]
+        logits_NV = causal_lm.get_output_embeddings()(hidden_ND).float() / self.temperature
+        log_softmax_NV = logits_NV.log_softmax(-1)
+        entropy_N = -(log_softmax_NV.exp() * log_softmax_NV).sum(-1)
+        return log_softmax_NV.gather(1, packed.targets_N[:, None])[:, 0], entropy_N
+
+    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Teacher-forced log-probabilities at temperature 1 of each completion: the canary's other half."""
+        scores = []
+        for prompt, completion in zip(prompts, completions, strict=True):
+            rollout = Rollout("canary", 0, prompt, completion, [0.0] * len(completion), "stop", 0)
+            packed = pack([[rollout]], self.pad_id).to(self.device)
+            temperature, self.temperature = self.temperature, 1.0
+            with torch.no_grad():
+                scores.append(self._log_probs(packed)[0].tolist())
+            self.temperature = temperature
+        return scores
+
+    def publish(self, step: int) -> PolicyVersion:
+        """The adapter after `step`, as it is served."""
+        return publish(self.model, step)
+
+    def state(self) -> dict[str, bytes]:
+        """Everything that a resumed run needs, as files by name: safetensors and JSON, loaded without executing code."""
+        tensors, scalars = flatten_optimizer(self.optimizer.state_dict())
+        weights = {name: parameter.detach() for name, parameter in self.trained.items()}
+        record = {"optimizer": scalars, "updates": self.updates}
+        return {
+            "trained.safetensors": pack_tensors(weights),
+            "optimizer.safetensors": pack_tensors(tensors | {"torch_rng": torch.get_rng_state()}),
+            "learner.json": json.dumps(record).encode(),
+        }
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        """The inverse of `state`, bit for bit."""
+        record: dict[str, Any] = json.loads(files["learner.json"])
+        tensors = unpack_tensors(files["optimizer.safetensors"])
+        torch.set_rng_state(tensors.pop("torch_rng"))
+        weights = unpack_tensors(files["trained.safetensors"])
+        if weights.keys() != self.trained.keys():
+            raise ValueError("the checkpoint's trained parameters are not this model's: other model or LoRA settings")
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                parameter.copy_(weights[name])
+        restore_optimizer(self.optimizer, tensors, record["optimizer"])
+        self.updates = record["updates"]
+
+
+def _without_truncated(group: Group) -> Group:
+    kept = [i for i, rollout in enumerate(group.rollouts) if rollout.finish_reason == "stop"]
+    pick = [[values[i] for i in kept] for values in (group.rollouts, group.rewards, group.advantages)]
+    return Group(group.example_id, *pick)  # type: ignore[arg-type]
+
+
+def _assert_no_dropout(model: torch.nn.Module) -> None:
+    """Dropout would make the learner's log-probabilities differ from the engine's for the same weights."""
+    active = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Dropout) and m.p > 0]
+    assert not active, f"dropout must be 0 in RL, but is active in {active[:3]}"

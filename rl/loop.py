@@ -1,0 +1,79 @@
+"""GRPO for text-to-SQL, as one page. Read this first.
+
+    draw questions → sample K answers each → run the SQL → advantages inside each group → learn → publish the adapter
+
+No Ray, no tensors, no devices here: the parts are protocols, and `rl/parts.py` puts them on actors.
+Left out on purpose: overlap of generation and learning. Every sample comes from the newest policy (staleness 0).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from evaluation.benchmarks import Example
+from rl.advantages import Estimator, advantages
+from rl.types import Group, Reward, Rollout
+
+
+class Questions(Protocol):
+    def draw(self, step: int) -> list[Example]:
+        """The B questions of a step: the same for the same step, whatever happened before."""
+
+
+class Policy(Protocol):
+    def sample(self, examples: Sequence[Example], step: int) -> list[list[Rollout]]:
+        """B × K rollouts by the policy after step − 1."""
+
+    def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
+        """One update; returns its metrics."""
+
+    def publish(self, step: int) -> dict[str, float]:
+        """Makes the policy after `step` the one that samples, and proves that it is."""
+
+
+class Rewards(Protocol):
+    def reward(self, examples: Sequence[Example], rollouts: Sequence[Sequence[Rollout]]) -> list[list[Reward]]:
+        """B × K rewards, from executing the SQL."""
+
+
+Seconds = dict[str, float]
+Journal = Callable[[int, list[Group], dict[str, float], Seconds], None]
+
+
+def train(
+    steps: range, questions: Questions, policy: Policy, rewards: Rewards, estimator: Estimator, journal: Journal
+) -> None:
+    """Runs `steps`. `journal(step, groups, metrics, seconds)` records each one: metrics, rollouts, checkpoint."""
+    for step in steps:
+        seconds: Seconds = {}
+        examples = questions.draw(step)
+        with timed(seconds, "generate"):
+            rollouts = policy.sample(examples, step)
+        with timed(seconds, "reward"):
+            rewarded = rewards.reward(examples, rollouts)
+        groups = form_groups(rollouts, rewarded, estimator)
+        with timed(seconds, "learn"):
+            metrics = policy.learn(groups, step)
+        with timed(seconds, "publish"):
+            metrics |= policy.publish(step)
+        journal(step, groups, metrics, seconds)
+
+
+def form_groups(
+    rollouts_BK: Sequence[Sequence[Rollout]], rewards_BK: Sequence[Sequence[Reward]], estimator: Estimator
+) -> list[Group]:
+    """Advantages from the rewards of one question only."""
+    return [
+        Group(rollouts[0].example_id, rollouts, rewards, advantages(estimator, [reward.value for reward in rewards]))
+        for rollouts, rewards in zip(rollouts_BK, rewards_BK, strict=True)
+    ]
+
+
+@contextmanager
+def timed(seconds: Seconds, phase: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[phase] = time.perf_counter() - start

@@ -1,0 +1,128 @@
+"""What an answer earns: correctness first, shaping only where it cannot mislead.
+
+Parts, each in 0..1: `correct` (same answer as gold), `executable` (runs and reads a table), `simple` (not more complex
+than gold), `format` (ended by itself and holds SQL). The value is their weighted sum, gated: in a group without one
+correct answer every reward is 0. Otherwise division by the group's spread would blow the shaping of an all-wrong group
+up to full size, and the policy would learn to be executable instead of right ("phantom advantage").
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlglot
+from pydantic import Field
+from sqlglot import exp
+
+from evaluation.benchmarks import Example
+from evaluation.errors import UserError
+from evaluation.judge import Judge, Verdict
+from evaluation.sandbox import Limits
+from rl.types import Reward
+from sft.config import Settings
+
+
+class RewardConfig(Settings):
+    """Weights of the parts, and how answers are executed."""
+
+    correct: float = Field(1.0, gt=0, description="weight of the right answer")
+    executable: float = Field(0.0, ge=0, description="weight of running and reading a table")
+    simple: float = Field(0.0, ge=0, description="weight of being no more complex than gold")
+    format: float = Field(0.0, ge=0, description="weight of ending by itself with SQL in it")
+    deadline_s: float = Field(1.0, gt=0, description="seconds that one query may run")
+    workers: int = Field(1, ge=1, description="reward actors, a core each")
+    shuffled: bool = Field(False, description="control: permute the rewards inside every group")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """sql as extracted from the text; finished: the model ended it by itself."""
+
+    sql: str
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One answer's verdict, its ungated parts by name, and how many rows it returned."""
+
+    verdict: str
+    parts: dict[str, float]
+    rows: int = 0
+    error: str = ""
+
+
+class RewardWorker:
+    """Judges groups: the plain class inside a reward actor. One sandbox child, gold results kept."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self._judge = Judge(Limits(deadline_s=deadline_s))
+
+    def judge(self, item: tuple[Example, Sequence[Answer]]) -> list[Judged]:
+        """Verdict and parts of each answer to one question, in order."""
+        example, answers = item
+        verdicts = self._judge.judge([(example, answer.sql) for answer in answers])
+        return [_judged(example, answer, verdict) for answer, verdict in zip(answers, verdicts, strict=True)]
+
+    def close(self) -> None:
+        self._judge.close()
+
+
+def _judged(example: Example, answer: Answer, verdict: Verdict) -> Judged:
+    execution = verdict.execution
+    ran = execution is not None and execution.status == "ok" and bool(execution.tables_read)
+    parts = {
+        "correct": float(verdict.ex_strict),
+        "executable": float(ran),
+        "simple": min(1.0, complexity(example.gold_sql) / max(1, complexity(answer.sql))) if ran else 0.0,
+        "format": float(answer.finished and bool(answer.sql)),
+    }
+    if execution is None:
+        return Judged(verdict.status, parts)
+    return Judged(verdict.status, parts, len(execution.rows), execution.error)
+
+
+def complexity(sql: str) -> int:
+    """Number of joins, subqueries, set operations, aggregates and conditions, plus one; of text that does not parse, 1.
+
+    >>> complexity("SELECT name FROM singer WHERE age > 20")
+    2
+    """
+    counted = (exp.Join, exp.Subquery, exp.SetOperation, exp.AggFunc, exp.Predicate)
+    try:
+        return 1 + sum(1 for _ in sqlglot.parse_one(sql, read="sqlite").find_all(*counted))
+    except (sqlglot.errors.SqlglotError, RecursionError):
+        return 1
+
+
+def group_rewards(judged_K: Sequence[Judged], config: RewardConfig, shuffle_seed: str = "") -> list[Reward]:
+    """K rewards of one group, gated on correctness, and for the control permuted by a generator seeded by text."""
+    gate = float(any(judged.parts["correct"] for judged in judged_K))
+    values = [gate * _weighted(judged.parts, config) for judged in judged_K]
+    if config.shuffled:
+        random.Random(shuffle_seed).shuffle(values)
+    return [Reward(value, judged.parts, judged.verdict) for value, judged in zip(values, judged_K, strict=True)]
+
+
+def _weighted(parts: dict[str, float], config: RewardConfig) -> float:
+    """Correct answers earn every part that they hold; the shaping of wrong ones is what the gate lets through."""
+    return sum(getattr(config, name) * value for name, value in parts.items())
+
+
+def self_test(worker: RewardWorker, examples: Sequence[Example], share: float = 0.99) -> None:
+    """Refuses to train on a reward that lies: gold as its own prediction must be correct, a corrupted one must not."""
+    gold = [worker.judge((e, [Answer(e.gold_sql, True)]))[0] for e in examples]
+    failed = [(e, j) for e, j in zip(examples, gold, strict=True) if not j.parts["correct"]]
+    if len(failed) > (1 - share) * len(examples):
+        example, judged = failed[0]
+        raise UserError(
+            f"reward self-test: gold must be judged correct against itself, but {len(failed)} of {len(examples)} are "
+            f"not; the first is {example.id} on {example.database}: {judged.verdict} {judged.error}. Check the data."
+        )
+    for example in examples:
+        for corrupted in (example.gold_sql + " +", "SELECT 1", "-- " + example.gold_sql.replace("\n", " ")):
+            judged = worker.judge((example, [Answer(corrupted, True)]))[0]
+            if judged.parts["correct"]:
+                raise UserError(f"reward self-test: {corrupted!r} must earn nothing for {example.id}, but is 'correct'")

@@ -1,0 +1,288 @@
+"""`python -m rl.train --config FILE [--data DIR] [key.sub=value …]`: the Ray driver. The same line again resumes.
+
+    driver:  questions ─► engine actor (vLLM) ─► reward actors (SQLite) ─► learner actor (4-bit base, LoRA)
+                               ▲                                               │
+                               └────────── adapter bytes, then canary ◄────────┘
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import logging
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from cluster.actor import Handle, spawn
+from cluster.pool import Pool
+from cluster.runtime import start
+from evaluation.benchmarks import Example, load_examples
+from evaluation.errors import UserError, exit_on_user_error
+from evaluation.report import write_report
+from rl import checkpoint, loop
+from rl.config import RlConfig
+from rl.evaluate import evaluate, save
+from rl.journal import Journal
+from rl.learner import Learner
+from rl.parts import Canary, EnginePolicy, PooledRewards, ServedGenerator, ShuffledQuestions
+from rl.reward import Answer, RewardWorker, self_test
+from rl.types import Group
+from sft.config import load_config, write_resolved
+from sft.examples import PromptEncoder
+from sft.policy import load_tokenizer, read_adapter
+
+log = logging.getLogger(__name__)
+SELF_TEST_QUESTIONS = 32
+CANARY_PROMPTS = 4
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one invocation works with."""
+
+    config: RlConfig
+    directory: Path
+    train: list[Example]
+    dev: list[Example]
+    policy: EnginePolicy
+    rewards: PooledRewards
+    learner: Handle
+    identity: dict[str, str]
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m rl.train", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. rl/configs/tiny.toml")
+    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
+    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config = load_config(RlConfig, args.config, args.overrides)
+    train_run(config, args.data)
+    return 0
+
+
+def train_run(config: RlConfig, data: Path | None) -> Path:
+    """The whole run, or what is left of it. Returns the report's directory."""
+    began = time.perf_counter()
+    examples = {split: load_examples(config.data.benchmark, split, data) for split in ("train", "dev")}
+    encoder = _encoder(config)
+    fitting = {split: _fitting(split, rows, encoder) for split, rows in examples.items()}
+    directory = Path(config.run.dir) / config.run.name
+    identity = _identity(config, fitting["train"])
+    with ExitStack() as stack:
+        stack.enter_context(_locked(directory))
+        checkpoint.newest(directory / "checkpoints", identity)  # refuses a foreign run before anything starts
+        write_resolved(config, directory)
+        stack.enter_context(start(num_cpus=4 + config.reward.workers))
+        run = _assemble(config, directory, fitting, encoder, identity, stack)
+        _evaluate_once(run, "base", None)
+        _learn(run)
+        _evaluate_once(run, "rl", config.steps)
+    _write_seconds(run, time.perf_counter() - began)
+    report = write_report(directory)
+    print(f"report: {report}", flush=True)
+    return report
+
+
+def _assemble(
+    config: RlConfig,
+    directory: Path,
+    examples: dict[str, list[Example]],
+    encoder: PromptEncoder,
+    identity: dict[str, str],
+    stack: ExitStack,
+) -> Run:
+    """Starts the actors, checks the reward and the golds, and puts the parts together."""
+    print(f"starting learner, engine and {config.reward.workers} reward actors", flush=True)
+    learner, engine = _spawn_learner(config), _spawn_engine(config)
+    pool = stack.enter_context(
+        Pool(RewardWorker, config.reward.workers, config.reward.deadline_s, name="reward", num_cpus=1)
+    )
+    rewards = PooledRewards(pool, config.reward, config.run.seed)
+    train = _usable(examples["train"], rewards)
+    rng = random.Random(config.run.seed)
+    sample = rng.sample(train, min(SELF_TEST_QUESTIONS, len(train)))
+    tester = RewardWorker(config.reward.deadline_s)
+    try:
+        self_test(tester, sample)
+    finally:
+        tester.close()
+    shown = sample[:CANARY_PROMPTS]
+    canary = Canary([encoder.encode(e) for e in shown], [encoder.completion_ids(e.gold_sql) for e in shown])
+    policy = EnginePolicy(engine, learner, encoder, config.rollout, config.engine, canary, config.run.seed)
+    return Run(config, directory, train, examples["dev"], policy, rewards, learner, identity)
+
+
+def _learn(run: Run) -> None:
+    """Resumes from the newest whole checkpoint, or evaluates the warm-up and begins."""
+    config, journal = run.config, Journal(run.directory, run.config.steps)
+    saved = checkpoint.newest(run.directory / "checkpoints", run.identity)
+    done = saved.step if saved else 0
+    journal.forget_after(done)
+    if saved:
+        print(f"resuming {run.directory} after step {done} of {config.steps}", flush=True)
+        run.learner.call("restore", saved.files).result(config.engine.timeout_s)
+    run.policy.publish(done)
+    if not saved:
+        _evaluate_once(run, "sft", 0)
+
+    def record(step: int, groups: list[Group], metrics: dict[str, float], seconds: dict[str, float]) -> None:
+        journal.record(step, groups, metrics, seconds)
+        if step % config.checkpoint.every == 0 or step == config.steps:
+            _save_checkpoint(run, step)
+        if config.evaluation.every and step % config.evaluation.every == 0:
+            _watch(run, step)
+
+    questions = ShuffledQuestions(run.train, config.rollout.questions, config.run.seed)
+    steps = range(done + 1, config.steps + 1)
+    try:
+        loop.train(steps, questions, run.policy, run.rewards, config.rollout.advantage, record)
+    finally:
+        journal.close()
+
+
+def _save_checkpoint(run: Run, step: int) -> None:
+    files = run.learner.call("state").result(run.config.engine.timeout_s)
+    whole = checkpoint.Checkpoint(step, files, run.identity)
+    checkpoint.write(run.directory / "checkpoints", whole, run.config.checkpoint.keep)
+
+
+def _watch(run: Run, step: int) -> None:
+    """Dev accuracy while training, on a fixed part of the dev questions."""
+    dev = random.Random(0).sample(run.dev, min(run.config.evaluation.watched, len(run.dev)))
+    result = evaluate(run.policy, run.rewards, dev, run.config.evaluation.samples, step)
+    row = {"step": step, "ex_strict": result["ex_strict"], "ex_strict_sampled": result["ex_strict_sampled"]}
+    with (run.directory / "dev.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(f"step {step}: dev ex_strict {row['ex_strict']:.1%}, sampled {row['ex_strict_sampled']:.1%}", flush=True)
+
+
+def _evaluate_once(run: Run, name: str, policy_step: int | None) -> None:
+    """Evaluates on dev and keeps the result; a resumed run does not do it again."""
+    path = run.directory / "evaluations" / f"{name}.json"
+    if path.exists():
+        return
+    began = time.perf_counter()
+    dev = run.dev[: run.config.evaluation.limit or None]
+    print(f"evaluating {name} on {len(dev)} dev questions", flush=True)
+    result = evaluate(run.policy, run.rewards, dev, run.config.evaluation.samples, policy_step)
+    result["seconds"] = time.perf_counter() - began
+    save(path, result)
+    print(f"{name}: ex_strict {result['ex_strict']:.1%}, sampled {result['ex_strict_sampled']:.1%}", flush=True)
+
+
+def _spawn_learner(config: RlConfig) -> Handle:
+    return spawn(
+        Learner,
+        config.model,
+        config.lora,
+        config.learner,
+        config.init_adapter,
+        config.rollout.temperature,
+        config.rollout.max_tokens,
+        config.steps,
+        config.run.seed,
+        name="learner",
+        num_cpus=2,
+    )
+
+
+def _spawn_engine(config: RlConfig) -> Handle:
+    rank = config.lora.r
+    if config.init_adapter:
+        rank = json.loads(read_adapter(Path(config.init_adapter)).adapter_config)["r"]
+    return spawn(ServedGenerator, config.model, config.engine, rank, config.run.seed, name="engine", num_cpus=2)
+
+
+def _encoder(config: RlConfig) -> PromptEncoder:
+    longest = config.model.max_length - config.rollout.max_tokens
+    return PromptEncoder(load_tokenizer(config.model.path), config.data.prompt_style, longest)
+
+
+def _fitting(split: str, examples: list[Example], encoder: PromptEncoder) -> list[Example]:
+    """Examples whose prompt leaves room for an answer; the others are counted, and none left is an error."""
+    kept = [example for example in examples if len(encoder.encode(example)) <= encoder.max_prompt_tokens]
+    if len(kept) < len(examples):
+        print(f"{split}: dropped {len(examples) - len(kept)} of {len(examples)} prompts over the context", flush=True)
+    if not kept:
+        raise UserError(
+            f"every {split} prompt is longer than {encoder.max_prompt_tokens} tokens (model.max_length − "
+            "rollout.max_tokens): raise model.max_length, or choose a shorter data.prompt_style"
+        )
+    return kept
+
+
+def _usable(examples: list[Example], rewards: PooledRewards) -> list[Example]:
+    """Training questions whose gold runs and returns rows: any other reward would lie."""
+    judged = rewards.judge(examples, [[Answer(example.gold_sql, True)] for example in examples])
+    kept = [e for e, (j,) in zip(examples, judged, strict=True) if j.parts["correct"] and j.rows]
+    failed = sum(1 for (j,) in judged if not j.parts["correct"])
+    empty = len(examples) - len(kept) - failed
+    if len(kept) < len(examples):
+        print(f"train: dropped {failed} golds that fail and {empty} that return nothing", flush=True)
+    if not kept:
+        raise UserError("no training question has a gold query that runs and returns rows: check --data")
+    return kept
+
+
+def _identity(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
+    """Digests of what a resumed run must share with its checkpoint."""
+    kept = config.model_dump(exclude={"steps", "run", "engine", "evaluation", "checkpoint", "sft_metrics"})
+    kept["seed"] = config.run.seed
+    kept["reward"].pop("workers")
+    data = hashlib.sha256()
+    for example in train:
+        data.update(repr((example.id, example.question, example.gold_sql)).encode())
+    adapter = read_adapter(Path(config.init_adapter)).digest if config.init_adapter else ""
+    settings = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return {"settings": settings[:16], "training data": data.hexdigest()[:16], "init_adapter": adapter[:16]}
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[TextIO]:
+    """One driver per run directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{directory} is in use by another driver: wait for it or set run.name=…") from None
+        yield lock
+
+
+def _write_seconds(run: Run, this_invocation: float) -> None:
+    """Seconds by part: RL steps from the metrics, so that they add up over resumes."""
+    rows = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
+    evaluations = [json.loads(p.read_text()) for p in (run.directory / "evaluations").glob("*.json")]
+    seconds: dict[str, Any] = {
+        "sft": _sft_seconds(run),
+        "rl": sum(row["seconds"]["step"] for row in rows),
+        "evaluation": sum(result["seconds"] for result in evaluations),
+        "driver": this_invocation,
+    }
+    save(run.directory / "seconds.json", {**seconds, "total": seconds["sft"] + seconds["driver"]})
+
+
+def _sft_seconds(run: Run) -> float:
+    """Copies the warm-up's metrics beside ours for the report; its seconds are 0 when it is not known."""
+    source = Path(run.config.sft_metrics or Path(run.config.init_adapter).parent / "metrics.jsonl")
+    if not run.config.init_adapter or not source.exists():
+        return 0.0
+    (run.directory / "sft_metrics.jsonl").write_text(source.read_text())
+    summary = source.parent / "report" / "summary.json"
+    return float(json.loads(summary.read_text()).get("seconds", 0.0)) if summary.exists() else 0.0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
