@@ -8,8 +8,34 @@ column may have more=("newer",) and a birth year most=("youngest",); within one 
 """
 
 from evaluation.tiny.domain import Domain
-from evaluation.tiny.domains import airline, concerts, hospital, library
+from evaluation.tiny.domains import (
+    airline,
+    company,
+    concerts,
+    films,
+    football,
+    hospital,
+    housing,
+    library,
+    museum,
+    restaurants,
+    shop,
+    university,
+)
 
-DOMAINS: tuple[Domain, ...] = (airline.DOMAIN, concerts.DOMAIN, hospital.DOMAIN, library.DOMAIN)
+DOMAINS: tuple[Domain, ...] = (
+    airline.DOMAIN,
+    company.DOMAIN,
+    concerts.DOMAIN,
+    films.DOMAIN,
+    football.DOMAIN,
+    hospital.DOMAIN,
+    housing.DOMAIN,
+    library.DOMAIN,
+    museum.DOMAIN,
+    restaurants.DOMAIN,
+    shop.DOMAIN,
+    university.DOMAIN,
+)
 
 __all__ = ["DOMAINS"]

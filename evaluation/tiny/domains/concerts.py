@@ -41,7 +41,7 @@ DOMAIN = Domain(
                 Column(
                     "population", "number", ("population", "number of inhabitants"), low=180000, high=2400000,
                     step=10000,
-                    more=("larger", "more populous"), less=("smaller", "less populous"),
+                    more=("larger",), less=("smaller",),
                     most=("most populous", "largest"),
                     least=("least populous", "smallest"), unit="people",
                 ),

@@ -16,7 +16,7 @@ WARDS = (
 
 DOCTORS = (
     "Helen Carver, Omar Farouk, Ingrid Dahl, Paul Whitaker, Anika Rao, George Lang, Marta Kowalska, David Osei, Susan "
-    "Lindley, Ricardo Pena, Naomi Sato, Victor Hahn, Laura Bennett, Ahmed Zaki, Claire Moulin, Stephen Ward, Irina "
+    "Lindley, Ricardo Pena, Naomi Sato, Victor Hahn, Laura Bennett, Ahmed Zaki, Claire Moulin, Stephen Marlow, Irina "
     "Volkova, Daniel Roth, Fatima Noor, Kenneth Boyle, Gabriela Cruz, Thomas Egan, Lydia Frost, Samir Joshi, Eva "
     "Lindholm, Rupert Sims"
 )
@@ -41,7 +41,7 @@ DOMAIN = Domain(
                 Column("name", "name", ("name",), pool=tuple(DEPARTMENTS.split(", "))),
                 Column(
                     "budget", "number", ("budget", "yearly budget"), low=200000, high=4800000, step=25000,
-                    more=("richer",), less=("poorer",), most=("richest", "best funded"),
+                    most=("richest", "best funded"),
                     least=("poorest", "worst funded"),
                     unit="dollars",
                 ),
@@ -85,7 +85,7 @@ DOMAIN = Domain(
                 ),
                 Column(
                     "salary", "number", ("salary", "pay"), low=58000, high=245000, step=1000,
-                    more=("better paid",), less=("worse paid",), most=("best paid",), least=("worst paid",),
+                    most=("best paid",), least=("worst paid",),
                     unit="dollars",
                 ),
                 Column(
