@@ -1,0 +1,415 @@
+"""The policy as a sampler: vLLM in this process, one LoRA adapter per policy version.
+
+The only module that imports vLLM (lazily, in `Generator.__init__`). Token ids in, token ids and log-probabilities out.
+
+Each policy version is registered under a name, an id and a path that were never used before, because vLLM caches prefix
+blocks by adapter name and weights by id. vLLM also accepts an adapter whose module names match nothing and then serves
+the base in silence, so `Generator.load` looks into the engine's LoRA buffers and counts the modules that hold weights.
+
+    GeneratorError(RuntimeError)
+    ├── AdapterNotApplied    an adapter was accepted, but not all of its modules are live
+    └── VersionNotLoaded     a policy version was asked for that is not (or no longer) registered
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evaluation.errors import UserError
+
+if TYPE_CHECKING:
+    from sft.policy import PolicyVersion
+
+ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's LoRA slots come in these sizes
+_ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core lives in this process: nothing to spawn, nothing to leak
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # threads follow OMP_NUM_THREADS, cores are shared with reward workers
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+class GeneratorError(RuntimeError):
+    """The engine does not serve what it was asked to serve."""
+
+
+class AdapterNotApplied(GeneratorError):
+    """An adapter was registered, but not all of its modules reached the engine's weights."""
+
+
+class VersionNotLoaded(GeneratorError):
+    """Sampling from a policy version that is not registered."""
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """What the engine serves, and within which memory.
+
+    `model` is a local directory in Hugging Face layout. `max_lora_rank` is rounded up to a rank that vLLM allows.
+    `stop_token_ids` are added to the end-of-sequence ids that the directory names.
+    """
+
+    model: str
+    dtype: str = "bfloat16"
+    max_model_len: int = 1024
+    max_lora_rank: int = 16
+    kv_cache_gib: float = 0.25
+    seed: int = 0
+    max_num_seqs: int = 256
+    live_versions: int = 2  # policy versions kept registered; older ones are dropped by `load`
+    max_num_batched_tokens: int = 2048
+    stop_token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """`n` samples per prompt. Temperature 0 is greedy and needs n = 1. The same seed replays the same samples."""
+
+    n: int
+    temperature: float
+    max_tokens: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.max_tokens < 1 or self.temperature < 0:
+            raise UserError(f"sampling needs n >= 1, max_tokens >= 1 and temperature >= 0, got {self}")
+        if self.temperature == 0 and self.n > 1:
+            raise UserError(f"greedy sampling (temperature 0) gives one answer, got n = {self.n}; ask for n = 1")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer: ids as sampled (with the stop id, when it stopped) and their log-probabilities at temperature T.
+
+    >>> Sample(token_ids=[87, 12, 2], log_probs=[-0.25, -1.5, -0.125], finish_reason="stop").finish_reason
+    'stop'
+    """
+
+    token_ids: list[int]
+    log_probs: list[float]
+    finish_reason: str  # "stop" | "length"
+
+
+@dataclass
+class Stats:
+    """Counters since the engine started."""
+
+    prompts: int = 0
+    samples: int = 0
+    tokens: int = 0  # sampled
+    seconds: float = 0.0  # spent sampling
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+class Generator:
+    """A vLLM engine that samples from policy versions. Not thread-safe: one caller at a time."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        """Start the engine. Raises UserError when `config.model` is not a model directory."""
+        self.config = config
+        self.stop_token_ids = sorted({*stop_token_ids(Path(config.model)), *config.stop_token_ids})
+        self.stats = Stats()
+        self._engine = _start_engine(config)
+        self._requests: dict[int, Any] = {}  # step -> LoRARequest, oldest first
+        self._last_id = 0
+        self._request_number = 0
+        self._adapters = Path(tempfile.mkdtemp(prefix="rollsql-adapters-", dir=_fast_directory()))
+        self._cleanup = weakref.finalize(self, shutil.rmtree, self._adapters, ignore_errors=True)
+
+    def load(self, version: PolicyVersion) -> str:
+        """Register a policy version and drop old ones; returns the adapter's name in the engine.
+
+        Raises AdapterNotApplied, and then leaves the versions that were there untouched.
+        """
+        from vllm.lora.request import LoRARequest
+
+        self._last_id += 1
+        name = f"policy-{version.step}-{version.digest[:8]}-{self._last_id}"
+        path = _write_adapter(self._adapters / name, version)
+        request = LoRARequest(lora_name=name, lora_int_id=self._last_id, lora_path=str(path))
+        try:
+            self._engine.add_lora(request)
+            self._check_applied(request, version)
+        except BaseException:
+            self._drop(request)
+            raise
+        replaced = self._requests.pop(version.step, None)
+        self._requests[version.step] = request
+        oldest = list(self._requests)[: -self.config.live_versions]
+        for old in [replaced, *(self._requests.pop(step) for step in oldest)]:
+            if old is not None:
+                self._drop(old)
+        return name
+
+    def sample(
+        self,
+        prompts: Sequence[list[int]],
+        sampling: Sampling,
+        step: int | None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[list[Sample]]:
+        """`sampling.n` samples for each prompt, in order, from policy version `step` (None: the base, no adapter).
+
+        `on_progress` is called with the number of finished prompts. Raises UserError for a prompt that leaves no room
+        for an answer and VersionNotLoaded.
+        """
+        self._check_prompts(prompts)
+        started = time.perf_counter()
+        params = [_sampling_params(sampling, index, self.stop_token_ids) for index in range(len(prompts))]
+        outputs = self._run(prompts, params, step, on_progress)
+        samples = [[_to_sample(output) for output in request.outputs] for request in outputs]
+        self.stats.seconds += time.perf_counter() - started
+        self.stats.prompts += len(prompts)
+        self.stats.samples += sum(map(len, samples))
+        self.stats.tokens += sum(len(sample.token_ids) for group in samples for sample in group)
+        return samples
+
+    def score(
+        self, prompts: Sequence[list[int]], completions: Sequence[list[int]], step: int | None
+    ) -> list[list[float]]:
+        """Log-probabilities (temperature 1) of each completion's ids, given its prompt, under policy version `step`."""
+        sequences = [[*prompt, *completion] for prompt, completion in zip(prompts, completions, strict=True)]
+        self._check_prompts(sequences)
+        outputs = self._run(sequences, [_scoring_params(self.stop_token_ids)] * len(sequences), step, None)
+        pairs = zip(outputs, completions, strict=True)
+        return [_last_logprobs(output.prompt_logprobs, len(completion)) for output, completion in pairs]
+
+    def loaded(self) -> dict[int, str]:
+        """Live policy versions: step -> adapter name, oldest first."""
+        return {step: request.lora_name for step, request in self._requests.items()}
+
+    def close(self) -> None:
+        """Stop the engine and delete the adapter files."""
+        self._engine.engine_core.shutdown()
+        self._cleanup()
+
+    def _run(
+        self,
+        prompts: Sequence[list[int]],
+        params: Sequence[Any],
+        step: int | None,
+        on_progress: Callable[[int], None] | None,
+    ) -> list[Any]:
+        lora_request = self._lora_request(step)
+        order: dict[str, int] = {}
+        for index, (prompt, param) in enumerate(zip(prompts, params, strict=True)):
+            self._request_number += 1
+            order[str(self._request_number)] = index
+            self._engine.add_request(
+                str(self._request_number), {"prompt_token_ids": prompt}, param, lora_request=lora_request
+            )
+        outputs: list[Any] = [None] * len(prompts)
+        try:
+            for done, output in enumerate(self._finished(), start=1):
+                outputs[order[output.request_id]] = output
+                if on_progress is not None:
+                    on_progress(done)
+        except BaseException:
+            self._engine.abort_request(list(order))
+            raise
+        return outputs
+
+    def _finished(self) -> Iterable[Any]:
+        while self._engine.has_unfinished_requests():
+            yield from (output for output in self._engine.step() if output.finished)
+
+    def _lora_request(self, step: int | None) -> Any:
+        if step is None:
+            return None
+        if step not in self._requests:
+            raise VersionNotLoaded(f"policy version {step} is not loaded; live versions: {sorted(self._requests)}")
+        return self._requests[step]
+
+    def _check_prompts(self, prompts: Sequence[list[int]]) -> None:
+        limit = self.config.max_model_len
+        for index, prompt in enumerate(prompts):
+            if not 0 < len(prompt) < limit:
+                raise UserError(
+                    f"a prompt must have 1 to {limit - 1} tokens to leave room for an answer in the context of "
+                    f"{limit}, prompt {index} has {len(prompt)}; drop it or raise max_model_len"
+                )
+
+    def _check_applied(self, request: Any, version: PolicyVersion) -> None:
+        expected = adapter_modules(version.adapter)
+        applied = self._engine.collective_rpc(lambda worker: _live_modules(worker, request.lora_int_id))[0]
+        if applied != len(expected):
+            raise AdapterNotApplied(
+                f"policy version {version.step}: all {len(expected)} modules of its adapter must be live in the engine,"
+                f" {applied} are; its module names (first: {expected[0] if expected else 'none'!r}) must be those of "
+                f"the served model {self.config.model}"
+            )
+
+    def _drop(self, request: Any) -> None:
+        self._engine.remove_lora(request.lora_int_id)
+        shutil.rmtree(request.lora_path, ignore_errors=True)
+
+
+def stop_token_ids(model: Path) -> list[int]:
+    """End-of-sequence ids named by config.json, generation_config.json and the tokenizer of a model directory."""
+    if not (model / "config.json").is_file():
+        raise UserError(f"a model must be a directory with a config.json, got {str(model)!r}; give a local model path")
+    found: set[int] = set()
+    for name in ("config.json", "generation_config.json"):
+        value = _read_json(model / name).get("eos_token_id")
+        found.update(value if isinstance(value, list) else [] if value is None else [value])
+    eos = _read_json(model / "tokenizer_config.json").get("eos_token")
+    eos = eos.get("content") if isinstance(eos, dict) else eos
+    added = _read_json(model / "tokenizer.json").get("added_tokens", [])
+    found.update(token["id"] for token in added if token["content"] == eos)
+    if not found:
+        raise UserError(f"{model}: no eos_token_id in config.json or generation_config.json; answers would never stop")
+    return sorted(found)
+
+
+def adapter_modules(adapter: bytes) -> list[str]:
+    """Names of the modules that an adapter (safetensors bytes, PEFT layout) changes: those whose A is not all zero."""
+    from safetensors.torch import load
+
+    suffix = ".lora_A.weight"
+    return sorted(name.removesuffix(suffix) for name, a in load(adapter).items() if name.endswith(suffix) and a.any())
+
+
+def prompt_seed(seed: int, index: int) -> int:
+    """The seed of prompt `index` in a call; its n samples take this and the n - 1 following numbers.
+
+    Hashed, so that neighbours (of prompts and of seeds) do not share samples.
+    """
+    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2  # leaves room for + n below 2**63
+
+
+def snap_rank(rank: int) -> int:
+    """The smallest LoRA rank that vLLM allows and that is at least `rank`."""
+    for allowed in ALLOWED_RANKS:
+        if rank <= allowed:
+            return allowed
+    raise UserError(f"the LoRA rank must be at most {ALLOWED_RANKS[-1]}, got {rank}")
+
+
+def _start_engine(config: GeneratorConfig) -> Any:
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    import torch
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    slots = config.live_versions + 1  # a new version is registered before the oldest is dropped
+    args = EngineArgs(
+        model=config.model,
+        dtype=config.dtype,  # type: ignore[arg-type]
+        seed=config.seed,
+        skip_tokenizer_init=True,
+        generation_config="vllm",  # nothing of the model's generation_config.json may leak into sampling
+        max_model_len=config.max_model_len,
+        max_num_seqs=config.max_num_seqs,
+        max_num_batched_tokens=max(config.max_num_batched_tokens, config.max_model_len),
+        enable_chunked_prefill=False,  # a prompt cut in two makes vLLM rewind the request's seed: impossible on CPU
+        kv_cache_memory_bytes=int(config.kv_cache_gib * 2**30),
+        enable_prefix_caching=True,
+        enable_lora=True,
+        max_loras=slots,
+        max_cpu_loras=slots,
+        max_lora_rank=snap_rank(config.max_lora_rank),  # type: ignore[arg-type]
+        logprobs_mode="processed_logprobs",
+        max_logprobs=1,
+        enforce_eager=not torch.cuda.is_available(),
+        disable_log_stats=True,
+    )
+    return LLMEngine.from_engine_args(args)
+
+
+def _sampling_params(sampling: Sampling, index: int, stop_ids: list[int]) -> Any:
+    seed = None if sampling.temperature == 0 else prompt_seed(sampling.seed, index)
+    return _params(
+        n=sampling.n,
+        temperature=sampling.temperature,
+        seed=seed,
+        max_tokens=sampling.max_tokens,
+        logprobs=0,
+        stop_token_ids=stop_ids,
+    )
+
+
+def _scoring_params(stop_ids: list[int]) -> Any:
+    return _params(
+        n=1, temperature=1.0, seed=None, max_tokens=1, logprobs=None, stop_token_ids=stop_ids, prompt_logprobs=0
+    )
+
+
+def _params(**given: Any) -> Any:
+    """Every field that shapes the distribution is spelled out: the full softmax at temperature T, nothing else."""
+    from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+    return SamplingParams(
+        top_p=1.0,
+        top_k=0,
+        min_p=0.0,
+        presence_penalty=0.0,
+        frequency_penalty=0.0,
+        repetition_penalty=1.0,
+        stop=None,
+        bad_words=None,
+        logit_bias=None,
+        allowed_token_ids=None,
+        min_tokens=0,
+        ignore_eos=False,
+        include_stop_str_in_output=True,
+        detokenize=False,
+        flat_logprobs=True,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+        **given,
+    )
+
+
+def _to_sample(output: Any) -> Sample:
+    token_ids = list(output.token_ids)
+    log_probs = list(output.logprobs.logprobs)
+    assert len(log_probs) == len(token_ids), (len(log_probs), len(token_ids))
+    assert output.finish_reason in ("stop", "length"), output.finish_reason
+    return Sample(token_ids, log_probs, output.finish_reason)
+
+
+def _last_logprobs(prompt_logprobs: Any, count: int) -> list[float]:
+    """The log-probabilities of the last `count` prompt tokens; a position may also hold the most likely token."""
+    starts = prompt_logprobs.start_indices[len(prompt_logprobs) - count :]
+    return [prompt_logprobs.logprobs[start] for start in starts]  # the prompt's own token comes first
+
+
+def _write_adapter(directory: Path, version: PolicyVersion) -> Path:
+    partial = directory.with_name(directory.name + ".tmp")
+    partial.mkdir()
+    (partial / "adapter_model.safetensors").write_bytes(version.adapter)
+    (partial / "adapter_config.json").write_text(version.adapter_config, encoding="utf-8")
+    os.rename(partial, directory)
+    return directory
+
+
+def _live_modules(worker: Any, lora_id: int) -> int:
+    """Modules whose LoRA buffer holds weights in the slot of `lora_id`, packed projections counted one by one."""
+    manager = worker.model_runner.lora_manager._adapter_manager
+    manager.activate_adapter(lora_id)
+    slot = manager.lora_index_to_id.index(lora_id)
+    buffers = (a for module in manager.modules.values() for a in module.lora_a_stacked)
+    return sum(bool(a[slot].any()) for a in buffers)
+
+
+def _fast_directory() -> str | None:
+    """Shared memory where there is some: adapters are a few MB and live for a few steps."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
