@@ -1,0 +1,273 @@
+"""Questions with their gold SQL and their database, from any benchmark, in one type.
+
+    tiny    bundled: evaluation/tiny/{train,dev}.jsonl and databases/*.sql, built into the cache directory
+    spider  DATA/{train_spider,dev}.json, DATA/database/<db_id>/<db_id>.sqlite
+    bird    DATA/{train,dev}.json, DATA/{train,dev}_databases/<db_id>/<db_id>.sqlite; also split mini_dev
+    own     DATA/<split>.jsonl with {"db_id", "question", "sql"} per line, DATA/<db_id>.sqlite
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluation.errors import UserError
+
+log = logging.getLogger(__name__)
+BENCHMARKS = ("tiny", "spider", "bird", "own")
+SQLITE_MAGIC = b"SQLite format 3\0"
+TINY = Path(__file__).parent / "tiny"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question.
+
+    database: path of the SQLite file. hardness: the benchmark's own level or kind of question, "" when it has none.
+    evidence: knowledge given with the question (BIRD), else "".
+    """
+
+    id: str
+    db_id: str
+    question: str
+    evidence: str
+    gold_sql: str
+    database: str
+    hardness: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split in file order. positions[i] is the place of examples[i] in the file of `total` questions; they differ
+    when the database of some question is missing."""
+
+    examples: tuple[Example, ...]
+    positions: tuple[int, ...]
+    total: int
+
+    @property
+    def dropped(self) -> int:
+        return self.total - len(self.examples)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where a benchmark keeps things, and the names of its fields."""
+
+    questions: dict[str, str]  # split -> file, relative to the data directory
+    database: Callable[[Path, str, str], Path]  # (data directory, split, db_id) -> file
+    sql: str = "sql"
+    id: str = "id"
+    hardness: str = ""
+
+
+_LAYOUTS = {
+    "tiny": _Layout(
+        {"train": "train.jsonl", "dev": "dev.jsonl"},
+        lambda data, split, db_id: data / "databases" / f"{db_id}.sql",
+        hardness="kind",
+    ),
+    "spider": _Layout(
+        {"train": "train_spider.json", "dev": "dev.json"},
+        lambda data, split, db_id: data / "database" / db_id / f"{db_id}.sqlite",
+        sql="query",
+        hardness="hardness",
+    ),
+    "bird": _Layout(
+        {"train": "train.json", "dev": "dev.json", "mini_dev": "mini_dev_sqlite.json"},
+        lambda data, split, db_id: (
+            data / ("train_databases" if split == "train" else "dev_databases") / db_id / f"{db_id}.sqlite"
+        ),
+        sql="SQL",
+        id="question_id",
+        hardness="difficulty",
+    ),
+    "own": _Layout(
+        {"train": "train.jsonl", "dev": "dev.jsonl"},
+        lambda data, split, db_id: data / f"{db_id}.sqlite",
+        hardness="hardness",
+    ),
+}
+
+
+def load_examples(benchmark: str, split: str, data_dir: Path | None = None) -> list[Example]:
+    """The questions of a split, in file order; those without a database are left out, counted and logged.
+
+    UserError: unknown benchmark or split, no data directory, malformed questions, impossible db_id, a database that
+    is not SQLite, no question with a database.
+    """
+    return list(load_split(benchmark, split, data_dir).examples)
+
+
+def load_split(benchmark: str, split: str, data_dir: Path | None = None) -> Split:
+    """As `load_examples`, with the place of each question in the file."""
+    layout = _layout(benchmark, split)
+    data = _data_directory(benchmark, data_dir)
+    path = data / layout.questions[split]
+    records = read_records(path)
+    files = {db_id: layout.database(data, split, db_id) for db_id in _db_ids(records, path)}
+    if benchmark == "tiny":
+        files = {db_id: build_database(script) for db_id, script in files.items() if script.is_file()}
+    present = {db_id for db_id, file in files.items() if file.is_file()}
+    for db_id in sorted(present):
+        check_sqlite(files[db_id])
+    missing = Counter(record["db_id"] for record in records if record["db_id"] not in present)
+    _report_missing(missing, len(records), path, layout.database(data, split, "<db_id>"))
+    kept = [(place, record) for place, record in enumerate(records) if record["db_id"] in present]
+    examples = (_example(layout, split, place, record, files, path) for place, record in kept)
+    return Split(_unique_ids(examples, path), tuple(place for place, _ in kept), len(records))
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The objects of a .jsonl file (one per line) or of a .json file (a list). UserError names file and line."""
+    text = read_text(path)
+    if path.suffix == ".jsonl":
+        lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+        records = [_parse(line, path, number) for number, line in lines]
+    else:
+        records = _parse(text, path, 1)
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise UserError(f"{path} must hold a list of JSON objects, one per question")
+    if not records:
+        raise UserError(f"{path} holds no questions")
+    return records
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} must be UTF-8 text; byte {error.start} is not") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def check_sqlite(path: Path) -> None:
+    """UserError unless the file starts as an SQLite 3 database does."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(SQLITE_MAGIC))
+    except OSError as error:
+        raise UserError(f"the database {path} cannot be read: {error.strerror}") from None
+    if head != SQLITE_MAGIC:
+        raise UserError(f"the database {path} is not an SQLite 3 file (it starts with {head!r}); put the real file there")
+
+
+def check_db_id(db_id: object, where: str) -> str:
+    """A db_id that is one plain path component. UserError otherwise."""
+    if not isinstance(db_id, str) or not db_id:
+        raise UserError(f"{where}: db_id must be a non-empty text, got {db_id!r}")
+    if db_id in (".", "..") or any(character in db_id for character in "/\\\0"):
+        raise UserError(f"{where}: db_id must be a plain name without '/' or '\\', got {db_id!r}")
+    return db_id
+
+
+def cache_directory() -> Path:
+    """$ROLLSQL_CACHE, else ~/.cache/rollsql."""
+    return Path(os.environ.get("ROLLSQL_CACHE") or Path.home() / ".cache" / "rollsql")
+
+
+def build_database(script: Path) -> Path:
+    """The SQLite file made by an SQL script, in the cache under the digest of the script; whole or not there."""
+    text = read_text(script)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    target = cache_directory() / "tiny" / digest / f"{script.stem}.sqlite"
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            fresh = Path(scratch) / target.name
+            _run_script(text, fresh, script)
+            os.replace(fresh, target)
+    return target
+
+
+def _run_script(text: str, target: Path, script: Path) -> None:
+    with closing(sqlite3.connect(target)) as connection:
+        try:
+            connection.executescript(text)
+        except sqlite3.Error as error:
+            raise UserError(f"{script} is not a valid SQLite script: {error}") from None
+        connection.commit()
+
+
+def _layout(benchmark: str, split: str) -> _Layout:
+    if benchmark not in _LAYOUTS:
+        raise UserError(f"the benchmark must be one of {', '.join(BENCHMARKS)}, got {benchmark!r}")
+    layout = _LAYOUTS[benchmark]
+    if split not in layout.questions:
+        raise UserError(f"{benchmark} has the splits {', '.join(layout.questions)}, not {split!r}")
+    return layout
+
+
+def _data_directory(benchmark: str, data_dir: Path | None) -> Path:
+    if benchmark == "tiny":
+        return data_dir or TINY
+    if data_dir is None:
+        raise UserError(f"the benchmark {benchmark} needs its data directory: pass --data DIR")
+    data_dir = Path(data_dir)
+    if not data_dir.is_dir():
+        raise UserError(f"the data directory {data_dir} does not exist or is not a directory")
+    if not any(data_dir.iterdir()):
+        raise UserError(f"the data directory {data_dir} is empty; it must hold the files of {benchmark}")
+    return data_dir
+
+
+def _parse(text: str, path: Path, first_line: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        raise UserError(f"{path}, line {line}, column {error.colno}: malformed JSON ({error.msg})") from None
+    except RecursionError:
+        raise UserError(f"{path}, line {first_line}: JSON nested too deeply") from None
+
+
+def _db_ids(records: list[dict[str, Any]], path: Path) -> list[str]:
+    places = enumerate(records, 1)
+    return sorted({check_db_id(record.get("db_id"), f"{path}, question {place}") for place, record in places})
+
+
+def _example(
+    layout: _Layout, split: str, place: int, record: dict[str, Any], files: dict[str, Path], path: Path
+) -> Example:
+    for name in ("question", layout.sql):
+        if not isinstance(record.get(name), str):
+            raise UserError(f"{path}, question {place + 1}: {name!r} must be a text, got {record.get(name)!r}")
+    return Example(
+        id=str(record.get(layout.id, f"{split}-{place:05d}")),
+        db_id=record["db_id"],
+        question=record["question"],
+        evidence=str(record.get("evidence") or ""),
+        gold_sql=record[layout.sql],
+        database=str(files[record["db_id"]].absolute()),
+        hardness=str(record.get(layout.hardness) or ""),
+    )
+
+
+def _unique_ids(examples: Iterable[Example], path: Path) -> tuple[Example, ...]:
+    kept = tuple(examples)
+    twice = [name for name, count in Counter(example.id for example in kept).items() if count > 1]
+    if twice:
+        raise UserError(f"{path}: every question needs its own id; used more than once: {', '.join(twice[:5])}")
+    return kept
+
+
+def _report_missing(missing: Counter[str], total: int, path: Path, expected: Path) -> None:
+    if not missing:
+        return
+    names = ", ".join(sorted(missing)[:5]) + (", …" if len(missing) > 5 else "")
+    if missing.total() == total:
+        raise UserError(f"{path}: no question has a database; expected files like {expected} for {names}")
+    log.warning("%s: dropped %d of %d questions, no database for %s", path, missing.total(), total, names)
