@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+class SchemaError(ValueError):
+    """A database that cannot be described: missing, not SQLite, or without a table. The text is for the user."""
+
+
 @dataclass(frozen=True)
 class Column:
     """name as declared; type as declared, upper case, "" when none; examples: a few short, escaped cell values."""
