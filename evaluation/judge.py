@@ -1,0 +1,111 @@
+"""The verdict on a predicted query, for the reward and for the scorer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Literal, cast
+
+from evaluation.benchmarks import Example
+from evaluation.compare import both_empty, ranking_of, same_answer
+from evaluation.ordering import Ranking, keyed_query
+from evaluation.sandbox import Execution, Limits, Sandbox
+
+VerdictStatus = Literal[
+    "correct",  # the same answer as gold, with rows
+    "empty_both",  # the same answer as gold, which is no row at all
+    "wrong",
+    "no_sql",  # nothing was predicted
+    "error",
+    "refused",
+    "timeout",
+    "too_large",
+    "crashed",
+    "gold_failed",  # gold did not run, so nothing can be said about the prediction
+]
+GOLD_PATIENCE = 10  # a gold query may take this many deadlines: it is trusted, and its failure loses the question
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """status; ex_strict: whether the prediction counts as right; execution: None when there was nothing to run."""
+
+    status: VerdictStatus
+    ex_strict: bool
+    execution: Execution | None
+
+
+@dataclass(frozen=True)
+class Gold:
+    """A gold query's execution, and its rows with sort keys where its order leaves ties."""
+
+    execution: Execution
+    ranking: Ranking | None
+
+
+class Judge:
+    """Two sandboxes, for predictions and for golds; gold results are kept as long as the judge, unless volatile."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._sandbox = Sandbox(self.limits)
+        self._gold_sandbox = Sandbox(replace(self.limits, deadline_s=GOLD_PATIENCE * self.limits.deadline_s))
+        self._golds: dict[tuple[str, str], Gold] = {}
+
+    def judge(self, items: Sequence[tuple[Example, str]]) -> list[Verdict]:
+        """One Verdict per (example, predicted SQL), in order. Equal predictions of a question are judged once."""
+        golds = self.golds([example for example, _ in items])
+        wanted = list(dict.fromkeys((example.database, sql) for example, sql in items if sql.strip()))
+        executions = dict(zip(wanted, self._sandbox.execute(wanted), strict=True))
+        verdicts: dict[tuple[str, str, str], Verdict] = {}
+        for (example, sql), gold in zip(items, golds, strict=True):
+            key = (example.database, example.gold_sql, sql)
+            if key not in verdicts:
+                verdicts[key] = verdict(example.gold_sql, gold, executions.get((example.database, sql)))
+        return [verdicts[example.database, example.gold_sql, sql] for example, sql in items]
+
+    def golds(self, examples: Sequence[Example]) -> list[Gold]:
+        """The gold of each example, in order."""
+        wanted = dict.fromkeys((example.database, example.gold_sql) for example in examples)
+        known = {key: self._golds[key] for key in wanted if key in self._golds}
+        fresh = self._run_golds([key for key in wanted if key not in known])
+        self._golds.update((key, gold) for key, gold in fresh.items() if _lasting(gold))
+        known.update(fresh)
+        return [known[example.database, example.gold_sql] for example in examples]
+
+    def close(self) -> None:
+        self._sandbox.close()
+        self._gold_sandbox.close()
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _run_golds(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Gold]:
+        executions = dict(zip(keys, self._gold_sandbox.execute(keys), strict=True))
+        ordered = {key: query for key in keys if (query := keyed_query(key[1])) and executions[key].status == "ok"}
+        changed = [key for key, query in ordered.items() if query.changed]
+        requests = [(key[0], ordered[key].sql) for key in changed]
+        shown = {**executions, **dict(zip(changed, self._gold_sandbox.execute(requests), strict=True))}
+        rankings = {key: ranking_of(query, shown[key], executions[key]) for key, query in ordered.items()}
+        return {key: Gold(executions[key], rankings.get(key)) for key in keys}
+
+
+def verdict(gold_sql: str, gold: Gold, execution: Execution | None) -> Verdict:
+    """The verdict on an executed prediction; None stands for no prediction."""
+    if gold.execution.status != "ok":
+        return Verdict("gold_failed", False, execution)
+    if execution is None:
+        return Verdict("no_sql", False, None)
+    if execution.status != "ok":
+        return Verdict(cast(VerdictStatus, execution.status), False, execution)
+    if not same_answer(gold_sql, gold.execution, execution, gold.ranking):
+        return Verdict("wrong", False, execution)
+    return Verdict("empty_both" if both_empty(gold.execution, execution) else "correct", True, execution)
+
+
+def _lasting(gold: Gold) -> bool:
+    return not gold.execution.volatile and gold.execution.status not in ("timeout", "crashed")
