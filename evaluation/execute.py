@@ -1,0 +1,103 @@
+"""Run statements from stdin in the sandbox.
+
+python -m evaluation.execute --db FILE [--deadline-s 1] < statements.jsonl
+
+Each line is {"id", "sql": "…" | ["…", …]}; each gives one line {"id", "status", "rows", "seconds", "error",
+"tables_read"}, in order. A list of statements has the status of its last refused or failed statement, else of the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.errors import UserError, exit_on_user_error
+from evaluation.sandbox import Execution, Limits, Sandbox
+
+Statements = tuple[Any, list[str] | str]  # id, SQL texts; or id, what is wrong with the line
+
+
+def read_statement(line: str) -> Statements:
+    """Id and statements of one line; a line that is none of this becomes an error of its own, not of the others."""
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        return None, f"malformed JSON: {error}"
+    if not isinstance(row, dict):
+        return None, "a line must be a JSON object"
+    sql = row.get("sql")
+    texts = [sql] if isinstance(sql, str) else sql
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        return row.get("id"), '"sql" must be a text or a non-empty list of texts'
+    return row.get("id"), texts
+
+
+def outcome(executions: Sequence[Execution]) -> Execution:
+    """The last execution that was refused or failed, else the last."""
+    return next((execution for execution in reversed(executions) if execution.status != "ok"), executions[-1])
+
+
+def run(sandbox: Sandbox, database: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if line.strip():
+            name, statements = read_statement(line)
+            if isinstance(statements, str):
+                yield answer(name, Execution("error", error=statements))
+            else:
+                yield answer(name, outcome(sandbox.execute([(database, sql) for sql in statements])))
+
+
+def answer(name: Any, execution: Execution) -> dict[str, Any]:
+    """The line of one execution."""
+    return {
+        "id": name,
+        "status": execution.status,
+        "rows": [[json_cell(cell) for cell in row] for row in execution.rows],
+        "seconds": round(execution.seconds, 6),
+        "error": execution.error,
+        "tables_read": list(execution.tables_read),
+    }
+
+
+def json_cell(cell: Any) -> Any:
+    """A cell as JSON has it; {"hex": "…"} for a BLOB and {"real": "inf"} for what JSON cannot write."""
+    if isinstance(cell, bytes):
+        return {"hex": cell.hex()}
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return {"real": str(cell)}
+    return cell
+
+
+def positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 3600:
+        raise argparse.ArgumentTypeError("must be above 0 and below 3600")
+    return number
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m evaluation.execute", description="Run SQL in the sandbox.")
+    parser.add_argument("--db", type=Path, required=True, help="SQLite file; it is never changed")
+    parser.add_argument("--deadline-s", type=positive, default=Limits.deadline_s, help="time for one statement")
+    return parser.parse_args(argv)
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments(argv)
+    if not options.db.is_file():
+        raise UserError(f"the database {options.db} does not exist or is not a file")
+    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    with Sandbox(Limits(deadline_s=options.deadline_s)) as sandbox:
+        for row in run(sandbox, str(options.db.absolute()), sys.stdin):
+            print(json.dumps(row), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

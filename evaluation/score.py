@@ -1,0 +1,142 @@
+"""Score a file of predictions.
+
+python -m evaluation.score --benchmark B [--data DIR] --split dev --predictions FILE --out DIR [--workers N]
+
+Writes DIR/verdicts.jsonl (a row per question, in split order) and DIR/scores.json (totals and breakdowns by ruler).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from evaluation.benchmarks import BENCHMARKS, Example, load_split
+from evaluation.errors import UserError, exit_on_user_error
+from evaluation.judge import Judge, Verdict
+from evaluation.metrics import breakdown, share
+from evaluation.predictions import read_predictions
+from evaluation.sandbox import Limits
+
+Row = dict[str, Any]
+CHUNK = 32  # questions given to a sandbox at once
+
+
+def score(
+    examples: Sequence[Example], predictions: Sequence[str], workers: int = 1, limits: Limits | None = None
+) -> tuple[dict[str, Any], list[Row]]:
+    """Scores and verdict rows of one predicted query per example, in order, judged by `workers` sandboxes.
+
+    >>> scores, verdicts = score([], [])
+    >>> scores["n"], verdicts
+    (0, [])
+    """
+    if len(examples) != len(predictions):
+        raise ValueError(f"{len(examples)} examples and {len(predictions)} predictions must be as many")
+    items = list(zip(examples, predictions, strict=True))
+    verdicts = judge_all(items, workers, limits)
+    rows = [row(example, verdict) for example, verdict in zip(examples, verdicts, strict=True)]
+    return summary(rows), rows
+
+
+def judge_all(items: Sequence[tuple[Example, str]], workers: int, limits: Limits | None = None) -> list[Verdict]:
+    """Verdicts in order. Threads only wait: the work is done by the sandboxes' child processes."""
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    shares = [chunks[worker::workers] for worker in range(min(workers, len(chunks)))]
+
+    def work(share_of_chunks: list[Sequence[tuple[Example, str]]]) -> list[list[Verdict]]:
+        with Judge(limits) as judge:
+            return [judge.judge(chunk) for chunk in share_of_chunks]
+
+    with ThreadPoolExecutor(max(1, len(shares))) as pool:
+        done = list(pool.map(work, shares))
+    ordered = [done[place % workers][place // workers] for place in range(len(chunks))]
+    return [verdict for chunk in ordered for verdict in chunk]
+
+
+def row(example: Example, verdict: Verdict) -> Row:
+    return {
+        "id": example.id,
+        "db_id": example.db_id,
+        "hardness": example.hardness,
+        "status": verdict.status,
+        "ex_strict": int(verdict.ex_strict),
+    }
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """{"n", "status": counts, ruler: {"all": share, "by_hardness": {...}, "by_database": {...}}}."""
+    return {
+        "n": len(rows),
+        "status": dict(sorted(Counter(row["status"] for row in rows).items())),
+        "ex_strict": ruler(rows, "ex_strict"),
+    }
+
+
+def ruler(rows: Sequence[Row], name: str) -> dict[str, Any]:
+    groups = {"by_hardness": "hardness", "by_database": "db_id"}
+    parts = {part: breakdown(rows, lambda r, k=key: r[k], lambda r: bool(r[name])) for part, key in groups.items()}
+    return {"all": share(row[name] for row in rows), **parts}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def make_directory(path: Path) -> Path:
+    """The directory, made if need be. UserError when that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the directory {path} cannot be made: {error.strerror}") from None
+    return path
+
+
+def at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m evaluation.score", description="Score a file of predictions.")
+    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
+    parser.add_argument("--data", type=Path, help="data directory of the benchmark (not needed for tiny)")
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--predictions", type=Path, required=True, help=".jsonl, or text with one query per line")
+    parser.add_argument("--out", type=Path, required=True, help="directory for scores.json and verdicts.jsonl")
+    parser.add_argument("--workers", type=at_least_one, default=1, help="sandboxes at work at once")
+    parser.add_argument("--deadline-s", type=float, default=Limits.deadline_s, help="time for one predicted query")
+    return parser.parse_args(argv)
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    split = load_split(options.benchmark, options.split, options.data)
+    predictions = read_predictions(options.predictions, split)
+    out = make_directory(options.out)
+    scores, rows = score(split.examples, predictions, options.workers, Limits(deadline_s=options.deadline_s))
+    scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}
+    write_whole(out / "verdicts.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write_whole(out / "scores.json", json.dumps(scores, indent=1) + "\n")
+    total = scores["ex_strict"]["all"]
+    low, high = total["ci95"]
+    print(f"ex_strict {total['value']:.4f} ({total['correct']} of {total['n']}; 95 % {low:.4f} to {high:.4f})")
+    print(f"wrote {out / 'scores.json'} and {out / 'verdicts.jsonl'}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
