@@ -1,0 +1,73 @@
+"""A grammar of questions: from a `Domain` and its rows to an English question and the query that answers it.
+
+world      the domain with its rows, indexed
+words      English: plurals, articles, units
+conditions "released after 2010" and the like, with SQL and a test in Python
+subject    sets of rows of one table, restricted over links and bridges
+listing, grouping, nesting   the kinds of questions
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from evaluation.tiny.domain import Domain
+from evaluation.tiny.grammar import grouping, listing, nesting
+from evaluation.tiny.grammar.question import Question
+from evaluation.tiny.grammar.world import World
+from evaluation.tiny.rows import Rows
+
+__all__ = ["KINDS", "Question", "generate", "questions"]
+
+Rule = Callable[[World], Question | None]
+RULES: tuple[tuple[Rule, float], ...] = (
+    (listing.listing, 22),
+    (listing.lookup, 3),
+    (listing.paired, 5),
+    (listing.count, 11),
+    (listing.aggregate, 10),
+    (listing.distinct, 5),
+    (listing.ordered, 6),
+    (listing.ranked, 12),
+    (grouping.per_category, 5),
+    (grouping.parents_by_category, 3),
+    (grouping.category_having, 5),
+    (grouping.per_parent, 5),
+    (grouping.parent_having, 5),
+    (grouping.parent_with_most, 5),
+    (nesting.against_average, 4),
+    (nesting.against_row, 3),
+    (nesting.at_extreme, 1),
+    (nesting.without_children, 5),
+    (nesting.with_children, 2),
+    (nesting.category_sets, 3),
+    (nesting.child_sets, 2),
+    (nesting.bridge_sets, 1.5),
+    (nesting.names_together, 1),
+)
+KINDS = ("select", "filter", "count", "aggregate", "distinct", "order", "limit", "superlative", "group", "having",
+         "nested", "set")  # fmt: skip
+_FUNCTIONS = tuple(rule for rule, _ in RULES)
+_WEIGHTS = tuple(weight for _, weight in RULES)
+_TRIES = 400
+
+
+def questions(domain: Domain, rows: Rows, rng: random.Random) -> Iterator[Question]:
+    """Questions without end, duplicates among them. Ends early only when a domain is too poor for any question."""
+    world = World(domain, rows, rng)
+    while True:
+        rule = rng.choices(_FUNCTIONS, _WEIGHTS)[0]
+        made = next((q for q in (rule(world) for _ in range(_TRIES)) if q), None)
+        if made is None:
+            made = next((q for q in (listing.listing(world) for _ in range(_TRIES)) if q), None)
+        if made is None:
+            return
+        yield made
+
+
+def generate(domain: Domain, rows: Rows, rng: random.Random) -> Question:
+    """One random question. ValueError when the domain has nothing to ask for (a table needs a name and other columns)."""
+    for question in questions(domain, rows, rng):
+        return question
+    raise ValueError(f"domain {domain.name} must have a table with a name column and other columns")
