@@ -303,6 +303,24 @@ def _start_engine(config: GeneratorConfig) -> Any:
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     import torch
+
+    on_cpu = not torch.cuda.is_available()
+    if on_cpu:
+        torch._dynamo.config.disable = True  # vLLM would compile one small function, which needs a C++ compiler
+    set_num_threads, preload = torch.set_num_threads, os.environ.get("LD_PRELOAD")
+    try:
+        engine = _vllm_engine(config, on_cpu)
+    finally:  # vLLM changes both for the whole process, and child processes inherit the second
+        torch.set_num_threads = set_num_threads
+        os.environ.pop("LD_PRELOAD", None)
+        if preload is not None:
+            os.environ["LD_PRELOAD"] = preload
+    if on_cpu:
+        engine.collective_rpc(_install_cpu_lora)
+    return engine
+
+
+def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -325,7 +343,8 @@ def _start_engine(config: GeneratorConfig) -> Any:
         max_lora_rank=snap_rank(config.max_lora_rank),  # type: ignore[arg-type]
         logprobs_mode="processed_logprobs",
         max_logprobs=1,
-        enforce_eager=not torch.cuda.is_available(),
+        enforce_eager=on_cpu,
+        use_tqdm_on_load=False,
         disable_log_stats=True,
     )
     return LLMEngine.from_engine_args(args)
@@ -404,6 +423,13 @@ def _live_modules(worker: Any, lora_id: int) -> int:
     slot = manager.lora_index_to_id.index(lora_id)
     buffers = (a for module in manager.modules.values() for a in module.lora_a_stacked)
     return sum(bool(a[slot].any()) for a in buffers)
+
+
+def _install_cpu_lora(worker: Any) -> None:
+    from sft.cpu_lora import RunwiseLora
+
+    for wrapper in worker.model_runner.lora_manager._adapter_manager.punica_wrapper_mapping.values():
+        RunwiseLora(wrapper).install()
 
 
 def _fast_directory() -> str | None:
