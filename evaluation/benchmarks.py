@@ -1,9 +1,9 @@
 """Questions with their gold SQL and their database, from any benchmark, in one type.
 
-    tiny    bundled: evaluation/tiny/{train,dev}.jsonl and databases/*.sql, built into the cache directory
-    spider  DATA/{train_spider,dev}.json, DATA/database/<db_id>/<db_id>.sqlite
-    bird    DATA/{train,dev}.json, DATA/{train,dev}_databases/<db_id>/<db_id>.sqlite; also split mini_dev
-    own     DATA/<split>.jsonl with {"db_id", "question", "sql"} per line, DATA/<db_id>.sqlite
+tiny    bundled: evaluation/tiny/{train,dev}.jsonl and databases/*.sql, built into the cache directory
+spider  DATA/{train_spider,dev}.json, DATA/database/<db_id>/<db_id>.sqlite
+bird    DATA/{train,dev}.json, DATA/{train,dev}_databases/<db_id>/<db_id>.sqlite; also split mini_dev
+own     DATA/<split>.jsonl with {"db_id", "question", "sql"} per line, DATA/<db_id>.sqlite
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def check_sqlite(path: Path) -> None:
     except OSError as error:
         raise UserError(f"the database {path} cannot be read: {error.strerror}") from None
     if head != SQLITE_MAGIC:
-        raise UserError(f"the database {path} is not an SQLite 3 file (it starts with {head!r}); put the real file there")
+        raise UserError(f"the database {path} is not an SQLite 3 file (it starts with {head!r}); put one there")
 
 
 def check_db_id(db_id: object, where: str) -> str:

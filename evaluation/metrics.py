@@ -32,7 +32,9 @@ def share(flags: Iterable[bool | int]) -> dict[str, Any]:
     return {"value": correct / n if n else 0.0, "correct": correct, "n": n, "ci95": [low, high]}
 
 
-def breakdown(items: Sequence[T], group: Callable[[T], str], flag: Callable[[T], bool]) -> Mapping[str, dict[str, Any]]:
+def breakdown(
+    items: Sequence[T], group: Callable[[T], str], flag: Callable[[T], bool | int]
+) -> Mapping[str, dict[str, Any]]:
     """The share per group, groups in sorted order; items whose group is "" are left out."""
     names = sorted({group(item) for item in items} - {""})
     return {name: share(flag(item) for item in items if group(item) == name) for name in names}

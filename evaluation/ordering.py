@@ -47,7 +47,7 @@ class KeyedQuery:
 
 @lru_cache(maxsize=50_000)
 def is_ordered(sql: str) -> bool:
-    """Whether the outermost query orders its rows. A query that cannot be parsed is searched outside its parentheses."""
+    """Whether the outermost query orders its rows. One that cannot be parsed is searched outside its parentheses."""
     tree = parse(sql)
     return _orders_outside_parentheses(sql) if tree is None else tree.args.get("order") is not None
 

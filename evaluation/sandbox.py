@@ -194,7 +194,7 @@ class _Child:
             with contextlib.suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
 
-    def _send(self, value: object) -> None:
+    def _send(self, value: Any) -> None:
         payload = memoryview(marshal.dumps(value, 2))
         parts = [memoryview(struct.pack("<I", len(payload))), payload]
         with contextlib.suppress(BrokenPipeError):  # a dead child shows as the end of its answers
@@ -277,7 +277,7 @@ class _Contents:
         self._digests: dict[tuple[str, int, int, int], str] = {}
 
     def digest(self, path: str) -> str:
-        """"" for a file that cannot be read."""
+        """ "" for a file that cannot be read."""
         try:
             stat = os.stat(path)
             key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -320,4 +320,3 @@ def decode(payload: bytes) -> Execution:
 def executable(execution: Execution) -> bool:
     """Whether a prediction ran and read a base table: `SELECT 1` and comments are not executable in this sense."""
     return execution.status == "ok" and bool(execution.tables_read)
-

@@ -23,10 +23,12 @@ READ, SELECT, FUNCTION, RECURSIVE = 20, 21, 31, 33  # authorizer actions, sqlite
 ALLOWED = frozenset((READ, SELECT, FUNCTION, RECURSIVE))
 ACTION_NAMES = {9: "delete from", 18: "insert into", 19: "pragma", 22: "transaction", 23: "update", 24: "attach"}
 # fts3_tokenizer registers a pointer taken from the statement; blobs serve only to fill memory; the rest reach files.
-DENIED_FUNCTIONS = frozenset("load_extension fts3_tokenizer writefile readfile edit zeroblob randomblob".split())
+DENIED_FUNCTIONS = frozenset(
+    ["load_extension", "fts3_tokenizer", "writefile", "readfile", "edit", "zeroblob", "randomblob"]
+)
 VOLATILE_FUNCTIONS = frozenset(
-    "random randomblob current_date current_time current_timestamp date time datetime julianday unixepoch strftime "
-    "timediff".split()
+    ["random", "randomblob", "current_date", "current_time", "current_timestamp", "date", "time", "datetime"]
+    + ["julianday", "unixepoch", "strftime", "timediff"]
 )
 PROGRESS_OPS = 1000  # virtual machine steps between two looks at the clock: costs under 6 %
 EXPLAIN_COLUMNS = (("addr", "opcode", "p1"), ("id", "parent", "notused"))
@@ -235,7 +237,7 @@ def read_frame(stream: BinaryIO) -> Any:
     return marshal.loads(stream.read(struct.unpack("<I", head)[0]))
 
 
-def write_frame(stream: BinaryIO, value: object) -> None:
+def write_frame(stream: BinaryIO, value: Any) -> None:
     payload = marshal.dumps(value, 2)
     stream.write(struct.pack("<I", len(payload)) + payload)
     stream.flush()

@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
 def ruler(rows: Sequence[Row], name: str) -> dict[str, Any]:
     groups = {"by_hardness": "hardness", "by_database": "db_id"}
-    parts = {part: breakdown(rows, lambda r, k=key: r[k], lambda r: bool(r[name])) for part, key in groups.items()}
+    parts = {part: breakdown(rows, itemgetter(key), itemgetter(name)) for part, key in groups.items()}
     return {"all": share(row[name] for row in rows), **parts}
 
 

@@ -1,7 +1,7 @@
 import pytest
-from evaluation.errors import UserError, exit_on_user_error, one_screen
 
 from cluster.errors import ClusterError
+from evaluation.errors import UserError, exit_on_user_error, one_screen
 from graph.schema import SchemaError
 
 
@@ -15,7 +15,7 @@ def command(error: BaseException | None) -> int:
     return main()
 
 
-@pytest.mark.parametrize("error", [UserError("no such file"), SchemaError("no such file"), ClusterError("no such file")])
+@pytest.mark.parametrize("error", [kind("no such file") for kind in (UserError, SchemaError, ClusterError)])
 def test_a_user_error_is_one_message_and_exit_code_2(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(error) == 2
     assert capsys.readouterr().err == "error: no such file\n"

@@ -1,0 +1,55 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluation.benchmarks import Example
+from evaluation.judge import Judge
+from evaluation.sandbox import Limits
+from tests.evaluation.test_sandbox import FOREVER, make_victim
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    path: Path = tmp_path_factory.mktemp("judge") / "victim.sqlite"
+    return Example("1", "victim", "How many?", "", "SELECT count(*) FROM t", make_victim(path), "")
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge(Limits(deadline_s=0.3)) as judge:
+        yield judge
+
+
+def test_every_prediction_gets_its_status_in_order(judge: Judge, example: Example) -> None:
+    empty = replace(example, gold_sql="SELECT name FROM t WHERE id = -1")
+    broken = replace(example, gold_sql="SELECT nope FROM t")
+    items = [
+        (example, "SELECT count(id) FROM t"),
+        (example, "SELECT count(*) FROM u"),
+        (empty, "SELECT name FROM t WHERE id < -5"),
+        (example, "  \n"),
+        (example, "SELECT nope FROM t"),
+        (example, "DROP TABLE t"),
+        (example, FOREVER),
+        (example, "SELECT a.id FROM t a, u b"),
+        (broken, "SELECT nope FROM t"),
+        (example, "SELECT 2001"),
+    ]
+    verdicts = judge.judge(items)
+    expected = ["correct", "wrong", "empty_both", "no_sql", "error", "refused", "timeout", "too_large"]
+    assert [verdict.status for verdict in verdicts] == [*expected, "gold_failed", "wrong"]
+    assert [verdict.ex_strict for verdict in verdicts] == [True, False, True] + [False] * 7
+
+
+def test_a_gold_may_take_longer_than_a_prediction(judge: Judge, example: Example) -> None:
+    slow = "SELECT count(*) FROM t a, u b WHERE a.name LIKE '%' || b.v || '%' AND b.id < 2000"
+    verdict = judge.judge([(replace(example, gold_sql=slow), slow)])[0]
+    assert verdict.status == "timeout"
+
+
+def test_a_gold_of_chance_runs_again_with_each_batch(judge: Judge, example: Example) -> None:
+    chance = replace(example, gold_sql="SELECT random() FROM t LIMIT 1")
+    assert judge.golds([chance])[0].execution.rows != judge.golds([chance])[0].execution.rows
+    assert judge.golds([example])[0] is judge.golds([example])[0]
