@@ -1,0 +1,45 @@
+"""Every choice that depends on the machine: device, precision, attention. Laptop and GPU differ only here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from evaluation.errors import UserError
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the learner computes.
+
+    attention: the implementation asked of transformers; "sdpa" runs everywhere and takes any mask.
+    memory_gib: memory of the GPU; 0.0 on a CPU.
+    """
+
+    kind: Literal["cpu", "cuda"]
+    index: int = 0
+    name: str = ""
+    attention: str = "sdpa"
+    bf16: bool = True
+    memory_gib: float = 0.0
+
+    @property
+    def torch_device(self) -> torch.device:
+        return torch.device(self.kind, self.index) if self.kind == "cuda" else torch.device("cpu")
+
+    def torch_dtype(self, name: str) -> torch.dtype:
+        """The dtype of this name. UserError when the device cannot compute in it."""
+        if name == "bfloat16" and not self.bf16:
+            raise UserError(f"{self.name} does not compute in bfloat16: set model.dtype=float32")
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
+
+
+def detect() -> Device:
+    """The first visible GPU, or the CPU."""
+    if not torch.cuda.is_available():
+        return Device("cpu", name="CPU")
+    properties = torch.cuda.get_device_properties(0)
+    bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return Device("cuda", name=properties.name, bf16=bf16, memory_gib=properties.total_memory / 2**30)

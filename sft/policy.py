@@ -1,0 +1,297 @@
+"""The policy: a frozen base, in 4 bits or not, under a LoRA adapter. Load it, publish the adapter, export the base.
+
+Only the adapter is ever trained, stored with a run and sent to an engine. The engine serves `served_base`: the very
+values that the learner computes with, 4-bit weights de-quantised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import bitsandbytes
+import peft
+import torch
+import transformers
+from safetensors import SafetensorError
+from safetensors.torch import save as to_safetensors
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from evaluation.errors import UserError
+from sft.config import LoraConfig, ModelConfig
+from sft.device import Device, detect
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of each optional kernel that is not there
+transformers.utils.logging.disable_progress_bar()
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_SAMPLED_ABOVE = 64 * 2**20  # bytes; larger files are fingerprinted by evenly spaced blocks
+
+
+@dataclass(frozen=True)
+class PolicyVersion:
+    """An adapter as it travels.
+
+    step: the number of updates it has seen; adapter: safetensors bytes in PEFT's key layout, in the dtype of the base;
+    adapter_config: the text of adapter_config.json; digest: sha256 over both, 64 hex digits.
+    """
+
+    step: int
+    adapter: bytes
+    adapter_config: str
+    digest: str
+
+
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model at `path`. UserError when there is none, or it has no chat template or end token."""
+    directory = model_directory(path)
+    with _explained(f"the tokenizer in {directory}"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    if not tokenizer.chat_template or tokenizer.eos_token_id is None:
+        raise UserError(f"the tokenizer in {directory} must have a chat template and an end-of-text token")
+    return tokenizer
+
+
+def load_model(
+    model: ModelConfig, lora: LoraConfig | None = None, adapter: Path | None = None, trainable: bool = True
+) -> peft.PeftModel:
+    """The base with a LoRA adapter: the saved one of `adapter`, or a new one of `lora` that changes nothing yet.
+
+    Base weights keep model.dtype (norms and head are not upcast: the engine does not either); adapter weights are fp32
+    for the optimizer. The model is left in train mode with gradients off the base. A new adapter draws from torch's
+    global generator: seed it before.
+    """
+    base = load_base(model)
+    if adapter is not None:
+        check_adapter(adapter)
+        with _explained(f"the adapter in {adapter}"):
+            policy = peft.PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)
+    elif lora is not None:
+        policy = peft.get_peft_model(base, _peft_config(base, lora))
+    else:
+        raise ValueError("load_model needs lora or adapter")
+    return policy.train()
+
+
+def load_base(model: ModelConfig, device: Device | None = None) -> PreTrainedModel:
+    """The base alone, on the device; every linear layer but the head in NF4 with double quantisation if asked for."""
+    device = device or detect()
+    directory = model_directory(model.path)
+    dtype = device.torch_dtype(model.dtype)
+    options: dict[str, Any] = {"dtype": dtype, "device_map": {"": device.torch_device}}
+    if model.quantization == "nf4":
+        options["quantization_config"] = _nf4(dtype)
+    with _explained(f"the model in {directory}"):
+        base = transformers.AutoModelForCausalLM.from_pretrained(
+            directory, attn_implementation=device.attention, **options
+        )
+    for _, layer in _four_bit_layers(base):
+        # On a CPU bitsandbytes would repack the weights at the first eval-mode forward, and training break after it.
+        layer.support_avx512bf16_for_cpu = False
+    base.requires_grad_(False)
+    base.config.use_cache = False
+    base.name_or_path = model.path
+    return base
+
+
+def publish(model: peft.PeftModel, step: int, adapter_name: str = "default") -> PolicyVersion:
+    """The adapter as bytes, in the dtype of the base (what an engine would cast it to)."""
+    dtype = model.get_base_model().dtype
+    state = peft.get_peft_model_state_dict(model, adapter_name=adapter_name)
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in sorted(state.items())}
+    config = _plain_json(model.peft_config[adapter_name].to_dict() | {"inference_mode": True})
+    return _version(step, to_safetensors(tensors, metadata={"format": "pt"}), config)
+
+
+def save_adapter(version: PolicyVersion, directory: Path, extra: Mapping[str, str] | None = None) -> None:
+    """Write the adapter in PEFT's layout, with `extra` text files by name, whole or not at all."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(directory) as partial:
+        (partial / WEIGHTS).write_bytes(version.adapter)
+        (partial / CONFIG).write_text(version.adapter_config)
+        for name, text in (extra or {}).items():
+            (partial / name).write_text(text)
+
+
+def read_adapter(directory: Path, step: int = 0) -> PolicyVersion:
+    """The adapter saved in `directory`, byte for byte."""
+    check_adapter(directory)
+    return _version(step, (directory / WEIGHTS).read_bytes(), (directory / CONFIG).read_text())
+
+
+def check_adapter(directory: Path) -> None:
+    """UserError unless the directory holds an adapter."""
+    missing = [name for name in (WEIGHTS, CONFIG) if not (directory / name).is_file()]
+    if missing:
+        raise UserError(f"the adapter directory {directory} must hold {WEIGHTS} and {CONFIG}; no {missing[0]} there")
+
+
+def served_base(model: ModelConfig, cache_dir: Path | None = None) -> Path:
+    """A directory in Hugging Face layout with the values that the learner computes with; made once, then reused.
+
+    Without quantisation and in its own dtype the model serves itself. Cached per content, quantisation and dtype under
+    $ROLLSQL_CACHE or ~/.cache/rollsql.
+    """
+    source = model_directory(model.path)
+    if model.quantization == "none" and _stored_dtype(source) == model.dtype:
+        return source
+    root = cache_dir or Path(os.environ.get("ROLLSQL_CACHE") or Path.home() / ".cache" / "rollsql")
+    target = root / "served" / f"{fingerprint(model.path)[:32]}-{model.quantization}-{model.dtype}"
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(target) as partial:
+            dequantised_model(model).save_pretrained(partial)
+            load_tokenizer(model.path).save_pretrained(partial)
+    return target
+
+
+def dequantised_model(model: ModelConfig) -> PreTrainedModel:
+    """The base in model.dtype, each 4-bit weight replaced by the value that the learner's matmul sees."""
+    plain = load_base(model.model_copy(update={"quantization": "none"}))
+    if model.quantization == "nf4":
+        modules = dict(plain.named_modules())
+        for name, layer in _four_bit_layers(load_base(model)):
+            weight = cast(bitsandbytes.nn.Params4bit, layer.weight)
+            values = bitsandbytes.functional.dequantize_4bit(weight.data, weight.quant_state)
+            modules[name].weight.data = values.to(plain.dtype)
+    return plain
+
+
+def model_directory(path: str) -> Path:
+    """The local directory of a model: `path` itself, or a Hugging Face name fetched once. UserError when neither."""
+    directory = Path(path).expanduser()
+    if (directory / "config.json").is_file():
+        return directory
+    if directory.exists():
+        raise UserError(f"the model {path} must be a directory with config.json, weights and a tokenizer")
+    owner = directory.parts[0] if len(directory.parts) == 2 else ""
+    if not owner or owner in (".", "..", "/", "~") or Path(owner).exists():
+        raise UserError(f"the model path {path} does not exist: give a directory in Hugging Face layout, or owner/name")
+    return _from_hub(path)
+
+
+def fingerprint(path: str) -> str:
+    """64 hex digits over config, weights and tokenizer of a model; large files by 64 evenly spaced MiB."""
+    directory, digest = model_directory(path), hashlib.sha256()
+    for file in sorted(directory.glob("*")):
+        if file.is_file() and file.suffix in (".json", ".safetensors", ".bin", ".jinja", ".model", ".txt"):
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            for block in _blocks(file):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def linear_layers(base: PreTrainedModel) -> list[str]:
+    """The last names of all linear layers, the head excluded: q_proj, up_proj, … as the architecture has them."""
+    head = base.get_output_embeddings()
+    names = {
+        name.rsplit(".", 1)[-1]
+        for name, layer in base.named_modules()
+        if isinstance(layer, torch.nn.Linear) and layer is not head
+    }
+    return sorted(names)
+
+
+def _peft_config(base: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:
+    return peft.LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=linear_layers(base),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _nf4(dtype: torch.dtype) -> transformers.BitsAndBytesConfig:
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _four_bit_layers(base: PreTrainedModel) -> Iterator[tuple[str, bitsandbytes.nn.Linear4bit]]:
+    for name, layer in base.named_modules():
+        if isinstance(layer, bitsandbytes.nn.Linear4bit):
+            yield name, layer
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    files = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=files, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=files))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise UserError(
+            f"the model {name} is neither a directory nor in the Hugging Face cache, and could not be fetched: {error}"
+        ) from None
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{what} cannot be loaded: {error}") from error
+
+
+@contextmanager
+def _replacing(directory: Path) -> Iterator[Path]:
+    """A directory to fill that takes the name of `directory` when all went well and vanishes when not."""
+    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        if directory.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent))
+            os.replace(directory, old)
+            os.replace(partial, directory)
+            shutil.rmtree(old)
+        else:
+            os.replace(partial, directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _version(step: int, adapter: bytes, config: str) -> PolicyVersion:
+    return PolicyVersion(step, adapter, config, hashlib.sha256(adapter + b"\0" + config.encode()).hexdigest())
+
+
+def _plain_json(values: Mapping[str, Any]) -> str:
+    """JSON with sorted keys; sets as sorted lists, enums as their values."""
+
+    def convert(value: Any) -> Any:
+        return sorted(value) if isinstance(value, set) else getattr(value, "value", str(value))
+
+    return json.dumps(values, indent=2, sort_keys=True, default=convert) + "\n"
+
+
+def _stored_dtype(directory: Path) -> str:
+    config = json.loads((directory / "config.json").read_text())
+    return str(config.get("dtype") or config.get("torch_dtype") or "float32")
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    size, block = file.stat().st_size, 2**20
+    step = block if size <= _SAMPLED_ABOVE else (size - block) // 63
+    with file.open("rb") as stream:
+        for start in range(0, size, step):
+            stream.seek(start)
+            yield stream.read(block)
