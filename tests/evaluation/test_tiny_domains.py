@@ -12,6 +12,7 @@ import sqlglot
 from evaluation.tiny.domain import Column, Domain, Table
 from evaluation.tiny.domains import DOMAINS
 
+PAST = ("took", "wrote", "made", "held", "saw", "won", "taught", "bought")
 each_domain = pytest.mark.parametrize("domain", DOMAINS, ids=lambda d: d.name)
 
 
@@ -83,6 +84,13 @@ def test_phrases_have_one_gap_and_say_one_thing(domain: Domain) -> None:
     assert all(phrase.count("{}") == 1 for phrase in phrases_of(domain))
     both_sides = [(link.child, link.parent, p) for link in domain.links for p in (*link.of_parent, *link.has_child)]
     assert not repeated(both_sides)
+
+
+@each_domain
+def test_phrases_read_right_after_one_and_after_many(domain: Domain) -> None:
+    """Past tense and participles: "the agent selling", "agents selling", never "the agent who sell"."""
+    verbs = [m.group(1) for m in (re.match(r"(?:who|that) (\w+)", p) for p in phrases_of(domain)) if m]
+    assert [verb for verb in verbs if not (verb.endswith("ed") or verb in PAST)] == []
 
 
 @each_domain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from collections import Counter
 
@@ -28,6 +29,8 @@ from sft.vocabulary import (
     plural,
     table_name,
 )
+
+IRREGULAR = ("bought", "bred", "built", "drove", "led", "lost", "made", "sent", "sold", "taught", "took", "won", "wrote")
 
 
 def test_the_lists_are_large_enough_for_thousands_of_domains() -> None:
@@ -77,11 +80,14 @@ def test_every_pair_of_kinds_can_be_joined_through_a_bridge_and_most_by_a_key() 
     assert len(linked) >= 35
 
 
-def test_phrases_have_one_gap() -> None:
+def test_phrases_have_one_gap_and_fit_one_and_many() -> None:
     phrases = [p for row in LINK_PHRASES for p in (*row.of_parent, *row.has_child)]
     phrases += [p for row in ROLE_PAIRS for p in (*row.of_parent, *row.has_child)]
     phrases += [p for row in BRIDGE_PHRASES for p in (*row.left_verb, *row.right_verb)]
     assert [p for p in phrases if p.count("{}") != 1] == []
+    # "the agent who sell" would be wrong and "the agent who sold" is not: after who and that, the past tense only
+    verbs = [m.group(1) for m in (re.match(r"(?:who|that) (\w+)", p) for p in phrases) if m]
+    assert [verb for verb in verbs if not (verb.endswith("ed") or verb in IRREGULAR)] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -132,15 +132,15 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("flight", "plane_id", "plane", ("operated with {}", "flown by {}"), ("used for {}", "that operate {}")),
+        Link("flight", "plane_id", "plane", ("operated with {}", "flown by {}"), ("used for {}", "operating {}")),
         Link(
             "flight", "origin_id", "airport",
             ("leaving from {}", "departing from {}"),
-            ("that are the origin of {}", "that are the starting point of {}"),
+            ("at the start of {}", "that dispatched {}"),
         ),
         Link(
             "flight", "destination_id", "airport",
-            ("arriving at {}", "landing at {}"), ("that are the destination of {}", "that receive {}"),
+            ("arriving at {}", "landing at {}"), ("reached by {}", "that received {}"),
         ),
         Link("booking", "passenger_id", "passenger"),
         Link("booking", "flight_id", "flight"),

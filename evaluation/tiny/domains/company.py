@@ -127,17 +127,17 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("department", "office_id", "office", ("based in {}",), ("that house {}", "occupied by {}")),
-        Link("employee", "department_id", "department", ("who work in {}",), ("that employ {}", "staffed by {}")),
-        Link("project", "leader_id", "employee", ("led by {}", "headed by {}"), ("who lead {}", "who head {}")),
-        Link("project", "sponsor_id", "employee", ("sponsored by {}",), ("who sponsor {}",)),
+        Link("department", "office_id", "office", ("based in {}",), ("housing {}", "occupied by {}")),
+        Link("employee", "department_id", "department", ("working in {}",), ("employing {}", "staffed by {}")),
+        Link("project", "leader_id", "employee", ("led by {}", "headed by {}"), ("leading {}", "heading {}")),
+        Link("project", "sponsor_id", "employee", ("sponsored by {}",), ("sponsoring {}",)),
         Link("assignment", "employee_id", "employee"),
         Link("assignment", "project_id", "project"),
     ),
     bridges=(
         Bridge(
             "assignment", "employee", "employee_id", "project", "project_id",
-            ("assigned to {}", "who work on {}"), ("worked on by {}", "staffed with {}"),
+            ("assigned to {}", "who worked on {}"), ("worked on by {}", "staffed with {}"),
         ),
     ),
 )

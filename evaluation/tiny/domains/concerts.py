@@ -124,7 +124,7 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("venue", "city_id", "city", ("in {}", "located in {}"), ("that have {}", "home to {}")),
+        Link("venue", "city_id", "city", ("in {}", "located in {}"), ("with {}", "home to {}")),
         Link("concert", "venue_id", "venue", ("held in {}", "taking place in {}"), ("that hosted {}", "that held {}")),
         Link("performance", "concert_id", "concert"),
         Link("performance", "artist_id", "artist"),

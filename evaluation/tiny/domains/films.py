@@ -135,7 +135,7 @@ DOMAIN = Domain(
     bridges=(
         Bridge(
             "casting", "actor", "actor_id", "film", "film_id",
-            ("who appeared in {}", "who acted in {}"), ("starring {}", "that feature {}"),
+            ("who appeared in {}", "who acted in {}"), ("starring {}", "featuring {}"),
         ),
     ),
 )

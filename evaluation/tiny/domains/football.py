@@ -134,8 +134,8 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("club", "league_id", "league", ("of {}", "that play in {}"), ("that include {}", "made up of {}")),
-        Link("player", "club_id", "club", ("who play for {}", "of {}"), ("that have {}", "that signed {}")),
+        Link("club", "league_id", "league", ("of {}", "playing in {}"), ("including {}", "made up of {}")),
+        Link("player", "club_id", "club", ("playing for {}", "of {}"), ("with {}", "that signed {}")),
         Link("award_win", "player_id", "player"),
         Link("award_win", "award_id", "award"),
     ),

@@ -132,16 +132,16 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("ward", "department_id", "department", ("of {}", "belonging to {}"), ("that have {}", "that run {}")),
-        Link("doctor", "department_id", "department", ("who work in {}", "in {}"), ("that employ {}", "staffed by {}")),
-        Link("patient", "ward_id", "ward", ("staying in {}", "admitted to {}"), ("that house {}", "occupied by {}")),
+        Link("ward", "department_id", "department", ("of {}", "belonging to {}"), ("with {}", "running {}")),
+        Link("doctor", "department_id", "department", ("working in {}", "in {}"), ("employing {}", "staffed by {}")),
+        Link("patient", "ward_id", "ward", ("staying in {}", "admitted to {}"), ("housing {}", "occupied by {}")),
         Link("consultation", "doctor_id", "doctor"),
         Link("consultation", "patient_id", "patient"),
     ),
     bridges=(
         Bridge(
             "consultation", "doctor", "doctor_id", "patient", "patient_id",
-            ("who treated {}", "who saw {}"), ("treated by {}", "seen by {}"),
+            ("who treated {}", "who examined {}"), ("treated by {}", "who saw {}"),
         ),
     ),
 )

@@ -100,7 +100,7 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("agent", "agency_id", "agency", ("who work for {}",), ("that employ {}", "represented by {}")),
-        Link("house", "agent_id", "agent", ("sold by {}", "offered by {}"), ("who sell {}", "who offer {}")),
+        Link("agent", "agency_id", "agency", ("working for {}",), ("employing {}", "represented by {}")),
+        Link("house", "agent_id", "agent", ("sold by {}", "offered by {}"), ("selling {}", "offering {}")),
     ),
 )

@@ -140,9 +140,9 @@ DOMAIN = Domain(
     links=(
         Link(
             "author", "publisher_id", "publisher",
-            ("published by {}", "under contract with {}"), ("that publish {}", "that represent {}"),
+            ("published by {}", "under contract with {}"), ("representing {}", "working with {}"),
         ),
-        Link("book", "author_id", "author", ("written by {}", "by {}"), ("who wrote {}", "who have written {}")),
+        Link("book", "author_id", "author", ("written by {}", "by {}"), ("who wrote {}",)),
         Link("loan", "reader_id", "reader"),
         Link("loan", "book_id", "book"),
     ),

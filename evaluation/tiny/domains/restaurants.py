@@ -135,7 +135,7 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("chef", "restaurant_id", "restaurant", ("who work at {}", "employed by {}"), ("that employ {}",)),
+        Link("chef", "restaurant_id", "restaurant", ("working at {}", "employed by {}"), ("employing {}",)),
         Link("dish", "chef_id", "chef", ("created by {}", "invented by {}"), ("who created {}", "who invented {}")),
         Link("recipe_item", "dish_id", "dish"),
         Link("recipe_item", "ingredient_id", "ingredient"),
@@ -143,7 +143,7 @@ DOMAIN = Domain(
     bridges=(
         Bridge(
             "recipe_item", "dish", "dish_id", "ingredient", "ingredient_id",
-            ("made with {}", "that contain {}"), ("used in {}", "needed for {}"),
+            ("made with {}", "containing {}"), ("used in {}", "needed for {}"),
         ),
     ),
 )

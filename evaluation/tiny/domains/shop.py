@@ -134,8 +134,8 @@ DOMAIN = Domain(
         ),
     ),
     links=(
-        Link("brand", "company_id", "company", ("owned by {}", "belonging to {}"), ("that own {}", "owning {}")),
-        Link("product", "brand_id", "brand", ("made by {}", "of {}"), ("that make {}", "that offer {}")),
+        Link("brand", "company_id", "company", ("owned by {}", "belonging to {}"), ("owning {}",)),
+        Link("product", "brand_id", "brand", ("made by {}", "of {}"), ("making {}", "offering {}")),
         Link("purchase", "customer_id", "customer"),
         Link("purchase", "product_id", "product"),
     ),

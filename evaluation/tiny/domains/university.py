@@ -132,16 +132,16 @@ DOMAIN = Domain(
     links=(
         Link(
             "professor", "faculty_id", "faculty",
-            ("who work at {}", "employed by {}"), ("that employ {}", "staffed by {}"),
+            ("working at {}", "employed by {}"), ("employing {}", "staffed by {}"),
         ),
-        Link("course", "professor_id", "professor", ("taught by {}", "given by {}"), ("who teach {}", "who give {}")),
+        Link("course", "professor_id", "professor", ("taught by {}", "given by {}"), ("who taught {}", "giving {}")),
         Link("enrolment", "student_id", "student"),
         Link("enrolment", "course_id", "course"),
     ),
     bridges=(
         Bridge(
             "enrolment", "student", "student_id", "course", "course_id",
-            ("enrolled in {}", "who take {}"), ("attended by {}", "taken by {}"),
+            ("enrolled in {}", "who took {}"), ("attended by {}", "taken by {}"),
         ),
     ),
 )
