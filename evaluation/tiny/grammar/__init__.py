@@ -36,6 +36,7 @@ RULES: tuple[tuple[Rule, float], ...] = (
     (grouping.per_parent, 5),
     (grouping.parent_having, 5),
     (grouping.parent_with_most, 5),
+    (grouping.bridge_measure, 1.5),
     (nesting.against_average, 4),
     (nesting.against_row, 3),
     (nesting.at_extreme, 1),
@@ -50,7 +51,8 @@ KINDS = ("select", "filter", "count", "aggregate", "distinct", "order", "limit",
          "nested", "set")  # fmt: skip
 _FUNCTIONS = tuple(rule for rule, _ in RULES)
 _WEIGHTS = tuple(weight for _, weight in RULES)
-_TRIES = 400
+SPANS = ((1, 50), (2, 26), (3, 16), (4, 8))  # tables of a subject, and how often
+_TRIES = 120
 
 
 def questions(domain: Domain, rows: Rows, rng: random.Random) -> Iterator[Question]:
@@ -58,12 +60,19 @@ def questions(domain: Domain, rows: Rows, rng: random.Random) -> Iterator[Questi
     world = World(domain, rows, rng)
     while True:
         rule = rng.choices(_FUNCTIONS, _WEIGHTS)[0]
-        made = next((q for q in (rule(world) for _ in range(_TRIES)) if q), None)
+        world.span = rng.choices([n for n, _ in SPANS], [share for _, share in SPANS])[0]
+        made = _tried(world, rule)
         if made is None:
-            made = next((q for q in (listing.listing(world) for _ in range(_TRIES)) if q), None)
+            world.span = 1
+            made = _tried(world, listing.listing)
         if made is None:
             return
         yield made
+
+
+def _tried(world: World, rule: Rule) -> Question | None:
+    """What the rule makes; None when it keeps coming to nothing, as rules over four tables do in a domain of two."""
+    return next((q for q in (rule(world) for _ in range(_TRIES)) if q), None)
 
 
 def generate(domain: Domain, rows: Rows, rng: random.Random) -> Question:

@@ -63,6 +63,8 @@ MOMENT = {
 }
 IN_YEAR = ("with {a} in {v}", "whose {w} is in {v}", "whose {w} falls in {v}", "with {a} in the year {v}")
 EQUAL = ("with {w} {v}", "whose {w} is {v}", "with the {w} {v}", "that have the {w} {v}", "with {v} as {w}")
+FROM = ("country", "home country", "nation", "origin", "country of origin", "hometown", "home town")
+IN = ("city", "town", "region", "district", "location", "campus", "building", "neighbourhood", "continent")
 UNEQUAL = ("whose {w} is not {v}", "with {a} other than {v}", "whose {w} is anything but {v}")
 MISSING = ("with no {w}", "whose {w} is missing", "whose {w} is unknown", "without {a}", "with no known {w}")
 PRESENT = ("whose {w} is known", "with a known {w}", "whose {w} is not missing", "with a recorded {w}")
@@ -128,6 +130,9 @@ def category(w: World, table: Table, column: Column, value: str) -> Condition:
             return _condition(w, table, column, "!=", other, "", after)
     if column.adjective and w.chance(0.65):
         return _condition(w, table, column, "=", value, column.adjective.format(value), "")
+    place = "from" if column.words[0] in FROM else "in" if column.words[0] in IN else ""
+    if place and w.chance(0.4):
+        return _condition(w, table, column, "=", value, "", f"{place} {value}")
     return _condition(w, table, column, "=", value, "", w.pick(EQUAL).format(w=word, v=value))
 
 

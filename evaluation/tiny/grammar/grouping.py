@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from evaluation.tiny.domain import Column, Link, Table
 from evaluation.tiny.grammar.listing import AGGREGATES, NUMERALS
 from evaluation.tiny.grammar.question import Question, ask, free_columns, headed, some, some_table, steady_subject
-from evaluation.tiny.grammar.subject import Subject, filtered, plain, title_of
-from evaluation.tiny.grammar.words import plural, with_unit
+from evaluation.tiny.grammar.subject import Subject, filtered, named, plain, title_of
+from evaluation.tiny.grammar.words import finite, plural, singular_verb, with_unit
 from evaluation.tiny.grammar.world import Crossing, World
 from evaluation.tiny.rows import literal, primary_key
 
@@ -42,23 +42,31 @@ SMALLEST = (
 PER_PARENT = (
     "For each {p}, show the {t} and the number of {n} {it}.", "Show the {t} of each {p} and the number of {n} {it}.",
     "What is the number of {n} {each}?", "Count the {n} {each}.", "List every {p} with the number of {n} {it}.",
-    "List the {ts} of the {ps} and how many {n} {it} there are.", "Give the number of {n} {each}.",
+    "For every {p}, give the {t} and the number of {n} {it}.", "Give the number of {n} {each}.",
 )  # fmt: skip
 PER_PARENT_OF = (
     "For each {p}, show the {t} and the {a} {m} of {n} {it}.", "What is the {a} {m} of {n} {each}?",
     "Show the {t} of each {p} and the {a} {m} of the {n} {it}.", "Find the {a} {m} of {n} {each}.",
 )  # fmt: skip
 PARENTS = (
-    "Which {ps} are there {that}?", "List the {ps} {that}.", "What are the {ts} of the {ps} {that}?",
-    "Find all {ps} {that}.", "Show the {ts} of {ps} {that}.", "Give me the {ts} of all {ps} {that}.",
+    "List the {ps} {that}.", "What are the {ts} of the {ps} {that}?",
+    "Find all {ps} {that}.", "Show the {ts} of {ps} {that}.", "Name the {ps} {that}.", "Give me the {ts} of all {ps} {that}.",
 )  # fmt: skip
 PARENT = (
     "Which is the {p} {that}?", "What is the {t} of the {p} {that}?", "Find the {p} {that}.", "Name the {p} {that}.",
     "Give the {t} of the {p} {that}.", "Show the {p} {that}.",
 )  # fmt: skip
 MOST = ("the most {n}", "the largest number of {n}", "the highest number of {n}")
-COMPARE: dict[str, Callable[[float, float], bool]] = {">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "=": lambda a, b: a == b}
-QUANTITY = {">": ("more than {k}", "over {k}"), ">=": ("at least {k}", "{k} or more", "no fewer than {k}"), "=": ("exactly {k}",)}
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+}
+QUANTITY = {
+    ">": ("more than {k}", "over {k}"),
+    ">=": ("at least {k}", "{k} or more", "no fewer than {k}"),
+    "=": ("exactly {k}",),
+}
 
 
 def per_category(w: World) -> Question | None:
@@ -116,7 +124,9 @@ def _mean_having(w: World, subject: Subject, column: Column, number: Column, mea
     bound, up, key = round(cut) if cut > 3 else round(cut, 1), w.chance(0.6), subject.ref(column.name)
     if all((m > bound) == up for m in means) or not any((m > bound) == up for m in means) or bound in means:
         return None
-    sql = subject.sql(key, f"GROUP BY {key} HAVING AVG({subject.ref(number.name)}) {'>' if up else '<'} {literal(bound)}")
+    sql = subject.sql(
+        key, f"GROUP BY {key} HAVING AVG({subject.ref(number.name)}) {'>' if up else '<'} {literal(bound)}"
+    )
     m = w.word(number)
     q = f"{w.pick(('above', 'over', 'greater than') if up else ('below', 'under', 'less than'))} {with_unit(number, m, bound)}"
     words = headed(w, [column]) | {"n": subject.many(), "a": w.pick(AGGREGATES["AVG"]), "m": m}
@@ -201,6 +211,11 @@ def _family_words(w: World, family: Family) -> dict[str, str]:
             "each": of.format(f"each {p}"), "it": of.format("them" if w.person[parent.name] else "it")}  # fmt: skip
 
 
+def parents(w: World, that: str) -> tuple[str, ...]:
+    """Templates for the parents {ps} with the clause {that}: "Which venues hosted ...?" where it holds a verb."""
+    return (f"Which {{ps}} {finite(that)}?",) if finite(that) and w.chance(0.35) else PARENTS
+
+
 def per_parent(w: World) -> Question | None:
     """For each parent its name and how many children it has, or an aggregate of theirs."""
     family = draw_family(w)
@@ -228,8 +243,10 @@ def parent_having(w: World) -> Question | None:
     noun = family.counted.one() if k == 1 and sign != ">=" else family.counted.many()
     number = NUMERALS.get(k, str(k)) if k > 1 and w.chance(0.4) else str(k)
     that = w.pick(family.that).format(f"{w.pick(QUANTITY[sign]).format(k=number)} {noun}")
-    sql = family.sql(f"{family.parent.name}.{title_of(family.parent).name}", f"GROUP BY {family.key} HAVING COUNT(*) {sign} {k}")
-    return ask(w, PARENTS, sql, "having", family.tables, that=that, **_family_words(w, family))
+    sql = family.sql(
+        f"{family.parent.name}.{title_of(family.parent).name}", f"GROUP BY {family.key} HAVING COUNT(*) {sign} {k}"
+    )
+    return ask(w, parents(w, that), sql, "having", family.tables, that=that, **_family_words(w, family))
 
 
 def parent_with_most(w: World) -> Question | None:
@@ -243,14 +260,28 @@ def parent_with_most(w: World) -> Question | None:
         return None
     that = w.pick(family.that).format(w.pick(MOST).format(n=family.counted.many()))
     words, column = _family_words(w, family), title_of(family.parent)
-    others = w.columns(family.parent, "category", "number", "year")
+    others = [c for c in w.columns(family.parent, "category", "number", "year") if not c.nullable]
     if k == 1 and others and w.chance(0.35):
         column = w.pick(others)
         words |= {"t": w.word(column)}
-    templates = PARENT if column == family.parent.title else ("What is the {t} of the {p} {that}?", "Find the {t} of the {p} {that}.", "Give the {t} of the {p} {that}.")
+    verb = finite(singular_verb(that))
+    templates = (
+        (*PARENT, f"Which {{p}} {verb}?", f"Which {{p}} {verb}?") if verb and " were " not in f" {verb}" else PARENT
+    )
+    templates = (
+        templates
+        if column == family.parent.title
+        else (
+            "What is the {t} of the {p} {that}?",
+            "Find the {t} of the {p} {that}.",
+            "Give the {t} of the {p} {that}.",
+        )
+    )
     if k > 1:
         words["ps"] = f"{w.pick((NUMERALS[k], str(k)))} {words['ps']}"
-        templates = PARENTS[1:3]
+        templates = PARENTS[:2]
+    else:
+        that = singular_verb(that)
     sql = family.sql(f"{family.parent.name}.{column.name}", f"GROUP BY {family.key} ORDER BY COUNT(*) DESC LIMIT {k}")
     return ask(w, templates, sql, "superlative" if k == 1 else "limit", family.tables, that=that, **words)
 
@@ -276,3 +307,40 @@ def parents_by_category(w: World) -> Question | None:
         sql = f"SELECT {key}, {function}({table.name}.{number.name}) {join} GROUP BY {key}"
         return ask(w, PER_CATEGORY_OF[:2], sql, "group", 2, **words)
     return ask(w, PER_CATEGORY[:6], f"SELECT {key}, COUNT(*) {join} GROUP BY {key}", "group", 2, **words)
+
+
+def bridge_measure(w: World) -> Question | None:
+    """A number that the bridge itself holds: in all, for one row by name, or for each: "the average fee of each doctor"."""
+    crossing = w.pick([c for side in w.crossings.values() for c in side] or [None])
+    bridge = crossing and w.domain.table(crossing.bridge.table)
+    number = bridge and some([c for c in w.columns(bridge, "number") if not c.nullable], w)
+    if not crossing or not bridge or not number:
+        return None
+    function, parent = w.pick(("AVG", "AVG", "SUM", "MAX", "MIN")), w.domain.table(crossing.table)
+    words = {"a": w.pick(AGGREGATES[function]), "m": w.word(number), "p": parent.one[0]}
+    what, draw = f"{function}({bridge.name}.{number.name})", w.rng.random()
+    if draw < 0.2 or parent.title is None:
+        templates = ("What is the {a} {m}?", "Find the {a} {m} over all {b}.", "Give the {a} {m} of all {b}.")
+        sql = f"SELECT {function}({number.name}) FROM {bridge.name}"
+        return ask(w, templates, sql, "aggregate", 1, b=bridge.many[0], **words)
+    if draw < 0.6:
+        return _measure_of_one(w, crossing, parent, what, words)
+    templates = ("For each {p}, show the {t} and the {a} {m}.", "Show the {t} of each {p} and their {a} {m}.",
+                 "What is the {a} {m} of each {p}?")  # fmt: skip
+    join = f"JOIN {bridge.name} ON {bridge.name}.{crossing.key} = {parent.name}.{primary_key(parent)}"
+    group = f"GROUP BY {parent.name}.{primary_key(parent)}"
+    sql = f"SELECT {parent.name}.{parent.title.name}, {what} FROM {parent.name} {join} {group}"
+    return ask(w, templates, sql, "group", 2, t=w.word(parent.title), **words)
+
+
+def _measure_of_one(w: World, way: Crossing, parent: Table, what: str, words: dict[str, str]) -> Question | None:
+    one = named(w, parent)
+    if one is None or w.ids(parent, one.rows)[0] not in {i for i, _ in w.pairs(way)}:
+        return None
+    templates = ("What is the {a} {m} of {the}?", "Find the {a} {m} of {the}.", "Give the {a} {m} for {the}.")
+    bridge = way.bridge.table
+    join = f"JOIN {parent.name} ON {bridge}.{way.key} = {parent.name}.{primary_key(parent)}"
+    test = f"{parent.name}.{one.tests[0].column} {one.tests[0].rest}"
+    return ask(
+        w, templates, f"SELECT {what} FROM {bridge} {join} WHERE {test}", "aggregate", 2, the=one.the(w), **words
+    )

@@ -25,7 +25,7 @@ TITLES = (
     "Give me the {cs} of all {n}.", "Find the {cs} of {n}.", "List all {n}.", "Show me all {n}.", "Which {n} are there?",
     "Find all {n}.", "Show the {n}.", "Give the {cs} of {n}.", "Can you list the {n}?", "What are the {n}?",
     "Return the {c} of each {o}.", "Tell me the {cs} of the {n}.", "List the {n}.", "Name all {n}.",
-    "I need a list of the {n}.", "Which are the {n}?", "Display the {cs} of {n}.",
+    "I need a list of the {n}.", "Display the {cs} of {n}.", "I am looking for all {n}.", "Give me every {o}.",
 )  # fmt: skip
 COLUMNS = (
     "List the {cs} of all {n}.", "What are the {cs} of the {n}?", "Show the {c} of each {o}.",
@@ -36,12 +36,12 @@ SINGLE = (
     "What is the {c} of {the}?", "Give the {c} of {the}.", "Find the {c} of {the}.", "Show me the {c} of {the}.",
     "Tell me the {c} of {the}.", "Return the {c} of {the}.", "I want to know the {c} of {the}.",
 )  # fmt: skip
-WHICH_ONE = ("What is {the}?", "Which is {the}?", "Name {the}.", "Find {the}.", "Show {the}.", "Give the {c} of {the}.",
-             "What is the {c} of {the}?")  # fmt: skip
+WHICH_ONE = ("What is {the}?", "Which is {the}?", "Name {the}.", "Find {the}.", "Show {the}.",
+             "Give the {c} of {the}.", "What is the {c} of {the}?")  # fmt: skip
 COUNT = (
     "How many {n} are there?", "Count the {n}.", "What is the number of {n}?", "Give the number of {n}.",
-    "How many {n} do we have?", "Tell me how many {n} there are.", "What is the total number of {n}?",
-    "How many {n} are in the database?", "Find the number of {n}.", "Show the count of {n}.", "Count all {n}.",
+    "How many {n} do we have?", "Tell me the number of {n}.", "What is the total number of {n}?",
+    "Find the number of {n}.", "Show the count of {n}.", "Count all {n}.", "How many {n} can you find?",
 )  # fmt: skip
 AGGREGATES = {
     "AVG": ("average", "mean"),
@@ -91,15 +91,45 @@ def listing(w: World) -> Question | None:
     sql = subject.sql(("DISTINCT " if subject.repeats else "") + selected(subject, columns))
     words = headed(w, columns)
     if subject.single:
-        templates = WHICH_ONE if columns == [title] else SINGLE
+        templates = which_one(w, subject) if columns == [title] else SINGLE
         return ask(w, templates, sql, kind, subject.tables, the=subject.one("the"), **words)
-    templates = TITLES if columns == [title] else COLUMNS
+    templates = which(w, subject) if columns == [title] else COLUMNS
     return ask(w, templates, sql, kind, subject.tables, n=subject.many(), o=subject.one(), **words)
+
+
+def which(w: World, subject: Subject) -> tuple[str, ...]:
+    """Templates that ask for the names of a subject: "Which albums were released after 2010?" where there is a verb."""
+    clause = subject.clause()
+    if clause and w.chance(0.3):
+        return (
+            f"Which {clause}?",
+            f"Which {clause}?",
+            f"What {clause}?" if not w.person[subject.table.name] else f"Which {clause}?",
+        )
+    return (
+        tuple(t.replace("What are the {n}", "Who are the {n}") for t in TITLES)
+        if w.person[subject.table.name]
+        else TITLES
+    )
+
+
+def which_one(w: World, subject: Subject) -> tuple[str, ...]:
+    if not w.person[subject.table.name]:
+        return WHICH_ONE
+    return tuple(
+        t.replace("What is {the}", "Who is {the}").replace("Which is {the}", "Who is {the}") for t in WHICH_ONE
+    )
+
+
+def how_many(w: World, subject: Subject) -> tuple[str, ...]:
+    """Templates that count a subject: "How many albums were released after 2010?" where there is a verb."""
+    clause = subject.clause()
+    return (f"How many {clause}?",) if clause and w.chance(0.35) else COUNT
 
 
 def _projection(w: World, subject: Subject) -> list[Column]:
     """One to three columns in any order, the name first more often than not."""
-    fixed = {t.column for t in subject.tests if t.rest.startswith("=") and t.table == subject.table.name}
+    fixed = {t.column for t in subject.tests if t.rest.startswith(("=", "IS ")) and t.table == subject.table.name}
     columns = [c for c in w.columns(subject.table, "category", "number", "year", "date") if c.name not in fixed]
     picked = w.rng.sample(columns, min(len(columns), w.pick((1, 1, 2))))
     if w.chance(0.45) or not picked:
@@ -111,12 +141,14 @@ def lookup(w: World) -> Question | None:
     """A column or two of one row, given by name."""
     table = some_table(w)
     subject = named(w, table)
-    columns = w.columns(table, "category", "number", "year", "date")
-    if subject is None or not columns:
+    if subject is None:
+        return None
+    columns = free_columns(w, subject, "category", "number", "year", "date")
+    if not columns:
         return None
     picked = w.rng.sample(columns, min(len(columns), w.pick((1, 1, 2))))
-    the = subject.after if "named" not in subject.after and w.chance(0.5) and " " not in subject.after.replace(subject.named, "") else subject.one("the")
-    return ask(w, SINGLE, subject.sql(selected(subject, picked)), "filter", 1, the=the, **headed(w, picked))
+    sql = subject.sql(selected(subject, picked))
+    return ask(w, SINGLE, sql, "filter", 1, the=subject.the(w), **headed(w, picked))
 
 
 def count(w: World) -> Question | None:
@@ -124,7 +156,7 @@ def count(w: World) -> Question | None:
     if subject is None or subject.single:
         return None
     what = f"DISTINCT {subject.ref(primary_key(subject.table))}" if subject.repeats else "*"
-    return ask(w, COUNT, subject.sql(f"COUNT({what})"), "count", subject.tables, n=subject.many())
+    return ask(w, how_many(w, subject), subject.sql(f"COUNT({what})"), "count", subject.tables, n=subject.many())
 
 
 def aggregate(w: World) -> Question | None:
@@ -174,7 +206,11 @@ def ordered(w: World) -> Question | None:
         return None
     title, down = title_of(subject.table), w.chance(0.5)
     if w.chance(0.15):
-        by = w.pick(("in reverse alphabetical order", "from Z to A")) if down else w.pick(("in alphabetical order", "alphabetically", "from A to Z"))
+        by = (
+            w.pick(("in reverse alphabetical order", "from Z to A"))
+            if down
+            else w.pick(("in alphabetical order", "alphabetically", "from A to Z"))
+        )
         tail = f"ORDER BY {subject.ref(title.name)} {'DESC' if down else 'ASC'}"
         sql = subject.sql(subject.ref(title.name), tail)
         return ask(w, ORDERED[:4], sql, "order", subject.tables, n=subject.many(), by=by, **headed(w, [title]))
@@ -191,11 +227,15 @@ def ordered(w: World) -> Question | None:
 def _direction(w: World, column: Column, down: bool) -> str:
     ends = (column.most, column.least) if down else (column.least, column.most)
     if all(ends) and w.chance(0.35):
-        return w.pick(("from {0} to {1}", "from the {0} to the {1}", "starting with the {0}", "{0} first")).format(ends[0][0], ends[1][0])
+        return w.pick(("from {0} to {1}", "from the {0} to the {1}", "starting with the {0}", "{0} first")).format(
+            ends[0][0], ends[1][0]
+        )
     by = w.pick(DOWN if down else UP).format(s=w.word(column))
     if column.kind == "number":
         return by
-    return by.replace("from lowest to highest", "from earliest to latest").replace("from highest to lowest", "from latest to earliest")
+    return by.replace("from lowest to highest", "from earliest to latest").replace(
+        "from highest to lowest", "from latest to earliest"
+    )
 
 
 def ranked(w: World) -> Question | None:
@@ -212,14 +252,24 @@ def ranked(w: World) -> Question | None:
     tail = f"ORDER BY {subject.ref(column.name)} {'DESC' if down else 'ASC'} LIMIT {k}"
     sql, words = subject.sql(selected(subject, columns), tail), headed(w, columns)
     kind = "superlative" if k == 1 else "limit"
-    the, templates = _extreme(w, subject, column, k, down), WHICH_ONE if columns == [title] else SINGLE
+    if _misread(w, subject) and not (column.most if down else column.least):
+        return None
+    the, templates = _extreme(w, subject, column, k, down), which_one(w, subject) if columns == [title] else SINGLE
     if k > 1:
         templates = _several(templates)
     return ask(w, templates, sql, kind, subject.tables, the=the, **words)
 
 
+def _misread(w: World, subject: Subject) -> bool:
+    """Whether "with the highest price" behind the noun phrase could belong to another noun in it."""
+    titles = [t for t in subject.tests if t.column == getattr(w.domain.table(t.table).title, "name", "")]
+    return bool(subject.joins) and not titles
+
+
 def _several(templates: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(t.replace("{c}", "{cs}").replace("What is", "What are").replace("Which is", "Which are") for t in templates)
+    return tuple(
+        t.replace("{c}", "{cs}").replace("What is", "What are").replace("Which is", "Which are") for t in templates
+    )
 
 
 def _extreme(w: World, subject: Subject, column: Column, k: int, down: bool) -> str:
@@ -227,13 +277,11 @@ def _extreme(w: World, subject: Subject, column: Column, k: int, down: bool) -> 
     number = "" if k == 1 else w.pick((NUMERALS[k], str(k)))
     noun = subject.one if k == 1 else subject.many
     words = column.most if down else column.least
-    if words and w.chance(0.6):
+    if words and (w.chance(0.6) or _misread(w, subject)):
         return noun(f"the {number} {w.pick(words)}")
     if k > 1 and down and column.kind == "number" and w.chance(0.25):
         return f"{noun(f'the top {number}')} by {w.word(column)}"
     extreme = w.pick(EXTREME[column.kind][down])
-    if not subject.after or subject.named:
-        return f"{noun(f'the {number}')} with the {extreme} {w.word(column)}"
     return f"{noun(f'the {number}')} with the {extreme} {w.word(column)}"
 
 
@@ -250,16 +298,19 @@ def paired(w: World) -> Question | None:
     subject = child if w.chance(0.35) else filtered(w, child)
     if subject is None:
         return None
-    theirs = parent.title if w.chance(0.65) else w.pick(w.columns(parent, "category", "number", "year") or [parent.title])
+    theirs = (
+        parent.title if w.chance(0.65) else w.pick(w.columns(parent, "category", "number", "year") or [parent.title])
+    )
     join = f" JOIN {parent.name} ON {table.name}.{link.fk} = {parent.name}.{primary_key(parent)}"
     wide = " AND ".join(f"{t.table}.{t.column} {t.rest}" for t in subject.tests)
-    sql = f"SELECT {table.name}.{table.title.name}, {parent.name}.{theirs.name} FROM {table.name}{join}" + (f" WHERE {wide}" if wide else "")
+    sql = f"SELECT {table.name}.{table.title.name}, {parent.name}.{theirs.name} FROM {table.name}{join}" + (
+        f" WHERE {wide}" if wide else ""
+    )
     templates = (
-        "Show the {c} of each {o} and the {d} of its {p}.", "For each {o}, give its {c} and the {d} of its {p}.",
+        "Show the {c} of each {o} and the {d} of {its} {p}.", "For each {o}, give the {c} and the {d} of {its} {p}.",
         "List the {cs} of {n} with the {d} of the {p} of each.", "What are the {cs} of the {n} and the {ds} of their {ps}?",
         "List all {n} together with the {d} of their {p}.", "Return the {cs} of the {n} and the {ds} of their {ps}.",
     )  # fmt: skip
     d = w.word(theirs)
-    return ask(w, templates, sql, "select" if subject.plain else "filter", 2, n=subject.many(), o=subject.one(), d=d,
+    return ask(w, templates, sql, "select" if subject.plain else "filter", 2, n=subject.many(), o=subject.one(), d=d, its="their" if w.person[table.name] else "its",
                ds=plural(d), p=parent.one[0], ps=parent.many[0], **headed(w, [table.title]))  # fmt: skip
-

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evaluation.tiny.domain import Column, Link
-from evaluation.tiny.grammar.conditions import OPERATORS, draw_condition
-from evaluation.tiny.grammar.grouping import PARENTS
-from evaluation.tiny.grammar.listing import COUNT, EXTREME, TITLES
-from evaluation.tiny.grammar.question import Question, ask, free_columns, headed, some, some_table
+from evaluation.tiny.grammar.conditions import OPERATORS, Test, draw_condition
+from evaluation.tiny.grammar.grouping import parents
+from evaluation.tiny.grammar.listing import COUNT, EXTREME, how_many, which
+from evaluation.tiny.grammar.question import Question, ask, headed, some, some_table
 from evaluation.tiny.grammar.subject import Subject, filtered, named, plain, title_of
 from evaluation.tiny.grammar.words import plural, with_article
 from evaluation.tiny.grammar.world import Crossing, World
@@ -30,8 +30,8 @@ def _answer(w: World, subject: Subject, kind: str, tables: int) -> Question | No
         return None
     words = {"n": subject.many(), "o": subject.one()} | headed(w, [title_of(subject.table)])
     if w.chance(0.3):
-        return ask(w, COUNT, subject.sql("COUNT(*)"), kind, tables, **words)
-    return ask(w, TITLES, subject.sql(subject.ref(title_of(subject.table).name)), kind, tables, **words)
+        return ask(w, how_many(w, subject), subject.sql("COUNT(*)"), kind, tables, **words)
+    return ask(w, which(w, subject), subject.sql(subject.ref(title_of(subject.table).name)), kind, tables, **words)
 
 
 def against_average(w: World) -> Question | None:
@@ -67,9 +67,9 @@ def _nested(w: World, subject: Subject, rows: tuple, test: str, after: str, tabl
         test = f"{condition.tests[0].column} {condition.tests[0].rest} AND {test}"
         before = condition.before
     column, _, rest = test.partition(" ")
-    from evaluation.tiny.grammar.conditions import Test
-
-    nested = replace(subject, rows=rows, before=before, after=after, tests=(Test(subject.table.name, column, rest),))
+    nested = replace(
+        subject, rows=rows, before=before, after=after, tests=(Test(subject.table.name, column, rest),), pieces=1
+    )
     return _answer(w, nested, "nested", tables)
 
 
@@ -85,7 +85,10 @@ def against_row(w: World) -> Question | None:
         return None
     high = {True: "higher", False: "lower"}[up] if column.kind == "number" else {True: "later", False: "earlier"}[up]
     words, sign = column.more if up else column.less, ">" if up else "<"
-    said = [f"with {with_article(f'{high} {word}')} than {other.named}", f"whose {word} is {high} than that of {other.named}"]
+    said = [
+        f"with {with_article(f'{high} {word}')} than {other.named}",
+        f"whose {word} is {high} than that of {other.named}",
+    ]
     said += [f"{m} than {other.named}" for m in words] * 2
     rows = tuple(r for r in w.rows[table.name] if r[i] is not None and OPERATORS[sign](r[i], value))
     title = title_of(table).name
@@ -102,7 +105,11 @@ def at_extreme(w: World) -> Question | None:
     values = [v for v in w.values(table, column.name) if v is not None]
     down, word, i = w.chance(0.5), w.word(column), w.position[table.name][column.name]
     best, extreme = (max(values) if down else min(values)), w.pick(EXTREME[column.kind][down])
-    said = (f"whose {word} equals the {extreme} {word}", f"whose {word} is the {extreme} of all", f"that share the {extreme} {word}")
+    said = (
+        f"whose {word} equals the {extreme} {word}",
+        f"whose {word} is the {extreme} of all",
+        f"that share the {extreme} {word}",
+    )
     rows = tuple(r for r in w.rows[table.name] if r[i] == best)
     test = f"{column.name} = (SELECT {'MAX' if down else 'MIN'}({column.name}) FROM {table.name})"
     subject = plain(w, table)
@@ -162,7 +169,7 @@ def with_children(w: World) -> Question | None:
         n = f"{subject.many()} {that}"
         return ask(w, COUNT, f"SELECT COUNT(DISTINCT {table.name}.{key}){join}", "count", 2, n=n)
     words = {"ps": subject.many(), "ts": plural(w.word(title))}
-    return ask(w, PARENTS, f"SELECT DISTINCT {table.name}.{title.name}{join}", "filter", 2, that=that, **words)
+    return ask(w, parents(w, that), f"SELECT DISTINCT {table.name}.{title.name}{join}", "filter", 2, that=that, **words)
 
 
 def category_sets(w: World) -> Question | None:
@@ -176,7 +183,9 @@ def category_sets(w: World) -> Question | None:
         return None
     y = replace(y, noun=x.noun)
     left, right = (set(w.values(table, column.name, s.rows)) for s in (x, y))
-    word, templates, found = w.pick((("INTERSECT", BOTH, left & right), ("EXCEPT", BUT_NOT, left - right), ("UNION", ANY, left | right)))
+    word, templates, found = w.pick(
+        (("INTERSECT", BOTH, left & right), ("EXCEPT", BUT_NOT, left - right), ("UNION", ANY, left | right))
+    )
     if not found or found == left | right and word != "UNION":
         return None
     sql = f"{x.sql(column.name)} {word} {y.sql(column.name)}"
@@ -222,7 +231,16 @@ def bridge_sets(w: World) -> Question | None:
     return _two_sided(w, table, joins, (near[0], near[1]), x, y, way.verbs, 3)
 
 
-def _two_sided(w: World, table: object, joins: str, ids: tuple[set, set], x: Subject, y: Subject, verbs: tuple[str, ...], tables: int) -> Question | None:
+def _two_sided(
+    w: World,
+    table: object,
+    joins: str,
+    ids: tuple[set, set],
+    x: Subject,
+    y: Subject,
+    verbs: tuple[str, ...],
+    tables: int,
+) -> Question | None:
     subject = plain(w, table)  # type: ignore[arg-type]
     both = w.chance(0.5)
     if not (ids[0] & ids[1] if both else ids[0] - ids[1]) or (not both and not ids[0] & ids[1]):
@@ -231,14 +249,16 @@ def _two_sided(w: World, table: object, joins: str, ids: tuple[set, set], x: Sub
     halves = []
     for side in (x, y):
         test = side.tests[0]
-        halves.append(f"SELECT {subject.table.name}.{title.name} FROM {subject.table.name} {joins} WHERE {test.table}.{test.column} {test.rest}")
+        halves.append(
+            f"SELECT {subject.table.name}.{title.name} FROM {subject.table.name} {joins} WHERE {test.table}.{test.column} {test.rest}"
+        )
     if x.named:
         said = f"both {x.named} and {y.named}" if both else f"{x.named} but not {y.named}"
     else:
         said = f"both {x.many()} and {y.many()}" if both else f"{x.many()} but no {y.many()}"
     that = w.pick(verbs).format(said)
     sql = f" {'INTERSECT' if both else 'EXCEPT'} ".join(halves)
-    return ask(w, PARENTS, sql, "set", tables, that=that, ps=subject.many(), ts=plural(w.word(title)))
+    return ask(w, parents(w, that), sql, "set", tables, that=that, ps=subject.many(), ts=plural(w.word(title)))
 
 
 def names_together(w: World) -> Question | None:
@@ -253,7 +273,3 @@ def names_together(w: World) -> Question | None:
     sql = f"{x.sql(first.title.name)} UNION {y.sql(second.title.name)}"
     s, t = plural(w.word(first.title)), plural(w.word(second.title))
     return ask(w, TOGETHER, sql, "set", 2, s=s, t=t, x=x.many(), y=y.many())
-
-
-__all__ = ["against_average", "against_row", "at_extreme", "bridge_sets", "category_sets", "child_sets", "free_columns",
-           "names_together", "with_children", "without_children"]  # fmt: skip

@@ -10,9 +10,6 @@ from evaluation.tiny.grammar.subject import Subject, draw_subject, either, filte
 from evaluation.tiny.grammar.words import listed, plural, sentence
 from evaluation.tiny.grammar.world import World
 
-SPREAD = ((1, 0.42), (2, 0.72), (3, 0.91), (4, 1.0))  # tables of a subject, cumulative shares
-NEAR = ((1, 0.62), (2, 0.9), (3, 1.0))
-
 
 @dataclass(frozen=True)
 class Question:
@@ -33,12 +30,11 @@ def some_table(w: World) -> Table:
     return w.pick(w.entities)
 
 
-def some_subject(w: World, spread: Sequence[tuple[int, float]] = SPREAD, bare: float = 0.1) -> Subject | None:
-    """A subject of any table: `bare` of those of one table have no condition, some have two."""
-    draw, table = w.rng.random(), some_table(w)
-    tables = next(n for n, share in spread if draw <= share)
-    if tables > 1:
-        return draw_subject(w, table, tables)
+def some_subject(w: World, bare: float = 0.1) -> Subject | None:
+    """A subject over `w.span` tables: `bare` of those over one table have no condition, some have two."""
+    table = some_table(w)
+    if w.span > 1:
+        return draw_subject(w, table, w.span)
     if w.chance(bare):
         return plain(w, table)
     draw = w.rng.random()
@@ -48,8 +44,8 @@ def some_subject(w: World, spread: Sequence[tuple[int, float]] = SPREAD, bare: f
 
 
 def steady_subject(w: World, bare: float = 0.4) -> Subject | None:
-    """A subject of one to three tables whose rows the joins do not repeat, so that they can be summed and ordered."""
-    subject = some_subject(w, NEAR, bare)
+    """A subject whose rows the joins do not repeat, so that they can be summed and ordered."""
+    subject = some_subject(w, bare)
     return None if subject is None or subject.repeats or len(subject.rows) < 2 else subject
 
 

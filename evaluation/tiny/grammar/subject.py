@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from evaluation.tiny.domain import Column, Link, Table
 from evaluation.tiny.grammar.conditions import Condition, Test, draw_condition
-from evaluation.tiny.grammar.words import with_article
+from evaluation.tiny.grammar.words import a_or_an, finite, singular_verb
 from evaluation.tiny.grammar.world import Crossing, World
 from evaluation.tiny.rows import Row, literal, primary_key
 
@@ -20,6 +20,7 @@ class Subject:
     """`rows`: the rows of `table` it holds. `joins`: one JOIN clause per further table, outwards. `tests`: its WHERE.
     `before`, `after`: the words round the noun. `named`: the value when it is one row given by name, else "".
     `single`: one row by what the question says. `repeats`: the joins give a row more than once. `noun`: which synonym.
+    `reach`: the tables of the query. `pieces`: how many phrases `after` is made of.
     """
 
     table: Table
@@ -34,12 +35,23 @@ class Subject:
     single: bool = False
     repeats: bool = False
     reach: frozenset[str] = frozenset()
+    pieces: int = 0
 
     def one(self, head: str = "") -> str:
-        return " ".join(f"{head} {self.before} {self.table.one[self.noun]} {self.after}".split())
+        return " ".join(f"{head} {self.before} {self.table.one[self.noun]} {singular_verb(self.after)}".split())
 
     def many(self, head: str = "") -> str:
         return " ".join(f"{head} {self.before} {self.table.many[self.noun]} {self.after}".split())
+
+    def clause(self) -> str:
+        """ "jazz albums were released after 2010", to follow "which" or "how many"; "" where that is not English."""
+        verb = finite(self.after) if self.pieces == 1 else ""
+        return " ".join(f"{self.before} {self.table.many[self.noun]} {verb}".split()) if verb else ""
+
+    def the(self, w: World) -> str:
+        """One row: by its bare name, or "the album Abbey Road"."""
+        bare = self.named and self.after in (self.named, f"'{self.named}'")
+        return self.after if bare and w.chance(0.6) else self.one("the")
 
     @property
     def tables(self) -> int:
@@ -89,10 +101,15 @@ def having(w: World, subject: Subject, condition: Condition) -> Subject | None:
     if not rows or (len(rows) == len(subject.rows) and not subject.joins):
         return None
     before = " ".join(filter(None, (condition.before, subject.before)))
+    said = condition.after
+    if w.person[subject.table.name] and said.startswith("that "):
+        said = f"who {said.removeprefix('that ')}"
+    if subject.after and said.startswith(("that have ", "who have ")):
+        said = f"with {said.split(' ', 2)[2]}"
     linker = " and " if subject.after and not subject.joins else " "
-    after = linker.join(filter(None, (subject.after, condition.after)))
+    after, pieces = linker.join(filter(None, (subject.after, said))), subject.pieces + bool(said)
     tests = condition.tests + subject.tests if condition.before else subject.tests + condition.tests
-    return replace(subject, rows=rows, before=before, after=after, tests=tests)
+    return replace(subject, rows=rows, before=before, after=after, tests=tests, pieces=pieces)
 
 
 def filtered(w: World, subject: Subject, count: int = 1) -> Subject | None:
@@ -185,18 +202,16 @@ def _restricted(w: World, subject: Subject, way: Link | Crossing, other: Subject
         return None
     after = w.pick(verbs).format(_said(w, other, way))
     return replace(subject, rows=rows, joins=joins + other.joins, tests=other.tests, connective=other.connective,
-                   after=after, repeats=repeats, single=single, reach=subject.reach | other.reach | reach)  # fmt: skip
+                   after=after, pieces=1, repeats=repeats, single=single, reach=subject.reach | other.reach | reach)  # fmt: skip
 
 
 def _said(w: World, other: Subject, way: Link | Crossing) -> str:
     """The neighbour inside the phrase: its name, "the album Abbey Road", "a jazz concert" or "jazz concerts"."""
-    if other.named and other.after in (other.named, f"'{other.named}'") and w.chance(0.75):
-        return other.after
     if other.single:
-        return other.one("the")
+        return other.the(w)
     down = isinstance(way, Link) and way.parent != other.table.name
     if not down and w.chance(0.4):
-        return with_article(other.one())
+        return a_or_an(other.one())
     return other.many()
 
 

@@ -28,10 +28,14 @@ class Crossing:
 
 
 class World:
-    """Everything that a rule of the grammar may ask for. `rng` makes all draws, so a seed fixes the questions."""
+    """Everything that a rule of the grammar may ask for. `rng` makes all draws, so a seed fixes the questions.
+
+    `span`: over how many tables the next subject shall stretch.
+    """
 
     def __init__(self, domain: Domain, rows: Rows, rng: random.Random) -> None:
         self.domain, self.rows, self.rng = domain, rows, rng
+        self.span = 1
         self.position = {t.name: {c.name: i for i, c in enumerate(t.columns)} for t in domain.tables}
         self.entities = [t for t in domain.tables if not t.bridge]
         bridges = {t.name for t in domain.tables if t.bridge}
