@@ -13,6 +13,7 @@
     ROLE_PAIRS      RolePair(roles, of_parent, has_child, child, parent): two foreign keys to one parent, a phrase each
     BRIDGE_PHRASES  BridgePhrase(left_verb, right_verb, left, right, names): `names` are words for the bridge table;
                     "{left}_{right}" and "{left}_in_{right}" are as usual
+                    (keep them in the singular: "likes"). One phrase fits all kinds ("related to"); prefer another.
     NAMINGS         Naming: how identifiers are spelled; draw one per domain by `weight` and pass every name of the
                     domain through table_name, column_name, key_name, parent_key_name. A naming may map two columns to
                     one identifier: check within each table, without case.
@@ -25,9 +26,23 @@ can coincide with a benchmark's, so the corpus has to drop whatever equals a dev
 
 from sft.vocabulary.attributes import ATTRIBUTES, Attribute, clash
 from sft.vocabulary.entities import ENTITIES, KINDS, Entity, Kind, plural
-from sft.vocabulary.identifiers import NAMINGS, Naming, column_name, key_name, parent_key_name, table_name
+from sft.vocabulary.identifiers import (
+    NAMINGS,
+    Naming,
+    column_name,
+    key_name,
+    parent_key_name,
+    table_name,
+)
 from sft.vocabulary.names import TITLES, compose_names
-from sft.vocabulary.phrases import BRIDGE_PHRASES, LINK_PHRASES, ROLE_PAIRS, BridgePhrase, LinkPhrase, RolePair
+from sft.vocabulary.phrases import (
+    BRIDGE_PHRASES,
+    LINK_PHRASES,
+    ROLE_PAIRS,
+    BridgePhrase,
+    LinkPhrase,
+    RolePair,
+)
 from sft.vocabulary.pools import POOLS
 
 __all__ = [
