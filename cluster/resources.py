@@ -1,0 +1,133 @@
+"""What there is (cores, GPUs, memory), and whether a request can be met: a clear refusal in seconds, not a hang."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from cluster.errors import ResourcesMissing
+
+GIB = 1 << 30
+REFUSE_AFTER_S = 30.0  # nodes may still be joining
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Resources:
+    """A machine or a node."""
+
+    cpus: float
+    gpus: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one actor holds, and how many of them."""
+
+    name: str
+    cpus: float
+    gpus: float = 0
+    count: int = 1
+
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
+        return f"{self.cpus:g} CPU{gpus}" + (f", {self.count} times" if self.count > 1 else "")
+
+
+def machine() -> Resources:
+    """This machine as the process may use it: affinity, container limits and visible GPUs; no Ray needed."""
+    return Resources(cpus=_usable_cpus(), gpus=_visible_gpus(), memory_bytes=_memory_limit())
+
+
+def nodes() -> list[Resources]:
+    """The live nodes of the connected cluster."""
+    return [_node(entry["Resources"]) for entry in ray.nodes() if entry["Alive"]]
+
+
+def require(requests: Sequence[Request], timeout_s: float = REFUSE_AFTER_S) -> None:
+    """Returns when the cluster's nodes could hold all requests together; nodes in use by others count as free.
+
+    On several nodes it waits for ones that are still joining, up to `timeout_s`.
+
+    Raises:
+        ResourcesMissing: names the first request that finds no node, what it asks for and what each node has.
+    """
+    deadline = time.monotonic() + timeout_s
+    while missing := first_unplaced(requests, nodes()):
+        if time.monotonic() >= deadline or _is_fixed():
+            raise ResourcesMissing(_refusal(missing, requests))
+        time.sleep(1.0)
+
+
+def first_unplaced(requests: Sequence[Request], room: Sequence[Resources]) -> Request | None:
+    """First fit, largest first: the request that finds no node, or None when all fit."""
+    free = [(node.cpus, node.gpus) for node in room]
+    for request in sorted(requests, key=lambda r: (-r.gpus, -r.cpus)):
+        for _ in range(request.count):
+            fits = [i for i, (c, g) in enumerate(free) if request.cpus <= c + _EPSILON and request.gpus <= g + _EPSILON]
+            if not fits:
+                return request
+            cpus, gpus = free[fits[0]]
+            free[fits[0]] = (cpus - request.cpus, gpus - request.gpus)
+    return None
+
+
+def describe_free() -> str:
+    """What is free now and what there is in all, as a phrase for messages."""
+    free, total = ray.available_resources(), ray.cluster_resources()
+    return (
+        f"free now: {free.get('CPU', 0):g} CPU, {free.get('GPU', 0):g} GPU; "
+        f"in all: {total.get('CPU', 0):g} CPU, {total.get('GPU', 0):g} GPU on {len(nodes())} node(s)"
+    )
+
+
+def _refusal(missing: Request, requests: Sequence[Request]) -> str:
+    have = "\n".join(f"  node {i}: {n.cpus:g} CPU, {n.gpus:g} GPU" for i, n in enumerate(nodes()))
+    need = "\n".join(f"  {request.name}: {request}" for request in requests)
+    return (
+        f"the cluster has no room for {missing.name} ({missing}).\nNeeded:\n{need}\nThere:\n{have or '  no node'}\n"
+        "Ask for less in the config, add nodes, or (on one machine) start Ray with more CPU slots."
+    )
+
+
+def _is_fixed() -> bool:
+    """A cluster of one node with nothing to scale it will not grow."""
+    return len(nodes()) == 1 and not os.environ.get("RAY_ADDRESS")
+
+
+def _node(resources: dict[str, Any]) -> Resources:
+    return Resources(resources.get("CPU", 0), resources.get("GPU", 0), int(resources.get("memory", 0)))
+
+
+def _usable_cpus() -> float:
+    allowed = len(os.sched_getaffinity(0))
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.is_file():
+        limit, period = quota.read_text().split()
+        if limit != "max":
+            return max(1.0, min(allowed, int(limit) / int(period)))
+    return allowed
+
+
+def _memory_limit() -> int:
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return physical if text == "max" else min(physical, int(text))
+
+
+def _visible_gpus() -> int:
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return len([index for index in hidden.split(",") if index.strip() not in ("", "-1", "NoDevFiles")])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30, check=False)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())

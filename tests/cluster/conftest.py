@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.runtime import Runtime, start
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[Runtime]:
+    """A local Ray for the tests of one file."""
+    with start(num_cpus=4, object_store_mib=128) as running:
+        yield running

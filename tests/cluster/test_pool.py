@@ -1,0 +1,91 @@
+from collections import Counter as Tally
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.pool import Pool
+from tests.cluster.workers import Squarer
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    path = tmp_path / "journal"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def make_pool(journal: Path) -> Callable[..., Pool]:
+    def make(size: int = 2, **options: Any) -> Pool:
+        return Pool(
+            Squarer, str(journal), method="square", size=size, name="squarers", lost=None, num_cpus=0.1, **options
+        )
+
+    return make
+
+
+def test_results_come_back_in_the_order_of_the_items(make_pool: Callable[..., Pool]) -> None:
+    with make_pool(size=3) as pool:
+        assert pool.map(range(50), batch_size=4, timeout_s=30) == [n * n for n in range(50)]
+        assert (pool.restarts, pool.lost_items) == (0, 0)
+
+
+def test_a_killed_workers_batch_is_done_again_elsewhere(make_pool: Callable[..., Pool], journal: Path) -> None:
+    with make_pool() as pool:
+        # ("die", 1) kills its worker at the first attempt and answers -1 at the second
+        assert pool.map([1, 2, ("die", 1), 3, 4, 5], batch_size=3, timeout_s=30) == [1, 4, -1, 9, 16, 25]
+        assert (pool.restarts, pool.lost_items) == (1, 0)
+    # the batch [1, 2, die] went twice, [3, 4, 5] once
+    assert Tally(journal.read_text().split("\n")[:-1]) == {"1": 2, "2": 2, "('die', 1)": 2, "3": 1, "4": 1, "5": 1}
+
+
+def test_a_poisonous_item_is_given_up_after_two_deaths_and_its_neighbours_are_not(
+    make_pool: Callable[..., Pool], journal: Path
+) -> None:
+    with make_pool() as pool:
+        assert pool.map([1, ("die", 99), 2], batch_size=3, timeout_s=30) == [1, None, 4]
+        assert (pool.restarts, pool.lost_items) == (2, 1)
+    assert journal.read_text().count("die") == 2
+
+
+def test_an_item_over_its_deadline_is_ended_and_done_again(make_pool: Callable[..., Pool]) -> None:
+    with make_pool(size=1) as pool:
+        assert pool.map([("hang", 1), 7], batch_size=2, timeout_s=2) == [-1, 49]
+        assert (pool.restarts, pool.lost_items) == (1, 0)
+
+
+def test_futures_complete_one_by_one(make_pool: Callable[..., Pool]) -> None:
+    with make_pool() as pool:
+        slow = pool.submit([("hang", 1)], timeout_s=3)
+        assert pool.submit([6], timeout_s=30).result(timeout=20) == [36]
+        assert not slow.done()
+        assert slow.result(timeout=30) == [-1]
+
+
+def test_an_exception_in_the_method_reaches_its_own_future_only(make_pool: Callable[..., Pool]) -> None:
+    with make_pool() as pool:
+        bad, good = pool.submit(["seven"], timeout_s=30), pool.submit([8], timeout_s=30)
+        with pytest.raises(TypeError, match="not a number: 'seven'"):
+            bad.result(timeout=30)
+        assert good.result(timeout=30) == [64]
+
+
+def test_a_failing_constructor_reaches_every_future(make_pool: Callable[..., Pool]) -> None:
+    with make_pool(broken=True) as pool:
+        with pytest.raises(LookupError, match="no reward without a ruler"):
+            pool.submit([1], timeout_s=30).result(timeout=30)
+        with pytest.raises(LookupError, match="no reward without a ruler"):
+            pool.submit([1], timeout_s=30).result(timeout=30)
+
+
+def test_closing_a_pool_fails_what_is_still_open(make_pool: Callable[..., Pool]) -> None:
+    pool = make_pool(size=1)
+    stuck = pool.submit([("hang", 9)], timeout_s=600)
+    pool.close()
+    with pytest.raises(ClusterError, match="squarers was closed"):
+        stuck.result(timeout=1)
