@@ -19,7 +19,10 @@ from rl.types import Group, Reward
 
 
 def step_metrics(groups: Sequence[Group]) -> dict[str, Any]:
-    """Figures of one step's groups; rates are shares of samples, or of groups where the name says so."""
+    """Figures of one step's groups; rates are shares of samples, or of groups where the name says so.
+
+    entropy, nats per token: −mean log-probability of the sampled tokens, its unbiased estimate over all samples.
+    """
     rewards = [reward for group in groups for reward in group.rewards]
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     share_correct = [statistics.fmean(float(r.correct) for r in group.rewards) for group in groups]
@@ -30,6 +33,7 @@ def step_metrics(groups: Sequence[Group]) -> dict[str, Any]:
         "all_correct": statistics.fmean(float(share == 1) for share in share_correct),
         "none_correct": statistics.fmean(float(share == 0) for share in share_correct),
         "truncated": statistics.fmean(float(r.finish_reason == "length") for r in rollouts),
+        "entropy": -statistics.fmean(log_prob for r in rollouts for log_prob in r.log_probs),
         "mean_tokens": statistics.fmean(len(r.token_ids) for r in rollouts),
         "samples": len(rollouts),
         "verdicts": dict(Counter(reward.verdict for reward in rewards).most_common()),

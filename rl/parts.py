@@ -13,7 +13,7 @@ from cluster.pool import Pool
 from evaluation.benchmarks import Example
 from graph.prompt import extract_sql
 from rl.config import EngineConfig, RolloutConfig
-from rl.reward import Answer, Judged, RewardConfig, group_rewards
+from rl.reward import PARTS, Answer, Judged, RewardConfig, RewardWorker, group_rewards
 from rl.types import Group, Reward, Rollout
 from sft.config import ModelConfig
 from sft.examples import PromptEncoder
@@ -21,6 +21,8 @@ from sft.generator import Generator, GeneratorConfig, Sampling
 from sft.policy import PolicyVersion, served_base
 
 log = logging.getLogger(__name__)
+MAX_BATCH = 64
+"""Questions that one reward actor judges in one call."""
 
 
 class AdapterNotLive(RuntimeError):
@@ -175,15 +177,21 @@ class PooledRewards:
     def judge(self, examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) -> list[list[Judged]]:
         """Verdicts of the answers to each question, in order."""
         items = list(zip(examples, answers, strict=True))
-        longest = max((len(a) for a in answers), default=0)
-        results = self.pool.map(items, timeout_s=30 + 3 * self.config.deadline_s * longest)
+        batch_size = min(MAX_BATCH, max(1, len(items) // (2 * self.config.workers)))
+        longest = batch_size * max((len(a) for a in answers), default=0)  # every answer may burn its deadline
+        results = self.pool.map(items, batch_size, timeout_s=30 + 3 * self.config.deadline_s * longest)
+        lost = Judged("lost", dict.fromkeys(PARTS, 0.0))
         return [
-            result if isinstance(result, list) else [Judged("lost", dict.fromkeys(_PARTS, 0.0))] * len(answers_K)
+            result if result is not None else [lost] * len(answers_K)
             for result, answers_K in zip(results, answers, strict=True)
         ]
 
 
-_PARTS = ("correct", "executable", "simple", "format")
+def reward_pool(config: RewardConfig) -> Pool:
+    """The reward actors; a question whose judging is lost twice comes back as None."""
+    return Pool(
+        RewardWorker, config.deadline_s, method="judge_groups", size=config.workers, name="reward", lost=None
+    )
 
 
 def answer_of(rollout: Rollout) -> Answer:

@@ -36,6 +36,9 @@ class RewardConfig(Settings):
     shuffled: bool = Field(False, description="control: permute the rewards inside every group")
 
 
+PARTS = ("correct", "executable", "simple", "format")
+
+
 @dataclass(frozen=True)
 class Answer:
     """sql as extracted from the text; finished: the model ended it by itself."""
@@ -60,11 +63,15 @@ class RewardWorker:
     def __init__(self, deadline_s: float) -> None:
         self._judge = Judge(Limits(deadline_s=deadline_s))
 
-    def judge(self, item: tuple[Example, Sequence[Answer]]) -> list[Judged]:
-        """Verdict and parts of each answer to one question, in order."""
-        example, answers = item
-        verdicts = self._judge.judge([(example, answer.sql) for answer in answers])
-        return [_judged(example, answer, verdict) for answer, verdict in zip(answers, verdicts, strict=True)]
+    def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:
+        """Verdict and parts of each answer to each question, in order."""
+        flat = [(example, answer) for example, answers in groups for answer in answers]
+        verdicts = iter(self._judge.judge([(example, answer.sql) for example, answer in flat]))
+        return [[_judged(example, answer, next(verdicts)) for answer in answers] for example, answers in groups]
+
+    def judge(self, example: Example, sql: str) -> Judged:
+        """One finished answer to one question."""
+        return self.judge_groups([(example, [Answer(sql, True)])])[0][0]
 
     def close(self) -> None:
         self._judge.close()
@@ -113,7 +120,7 @@ def _weighted(parts: dict[str, float], config: RewardConfig) -> float:
 
 def self_test(worker: RewardWorker, examples: Sequence[Example], share: float = 0.99) -> None:
     """Refuses to train on a reward that lies: gold as its own prediction must be correct, a corrupted one must not."""
-    gold = [worker.judge((e, [Answer(e.gold_sql, True)]))[0] for e in examples]
+    gold = [worker.judge(example, example.gold_sql) for example in examples]
     failed = [(e, j) for e, j in zip(examples, gold, strict=True) if not j.parts["correct"]]
     if len(failed) > (1 - share) * len(examples):
         example, judged = failed[0]
@@ -123,6 +130,5 @@ def self_test(worker: RewardWorker, examples: Sequence[Example], share: float = 
         )
     for example in examples:
         for corrupted in (example.gold_sql + " +", "SELECT 1", "-- " + example.gold_sql.replace("\n", " ")):
-            judged = worker.judge((example, [Answer(corrupted, True)]))[0]
-            if judged.parts["correct"]:
+            if worker.judge(example, corrupted).parts["correct"]:
                 raise UserError(f"reward self-test: {corrupted!r} must earn nothing for {example.id}, but is 'correct'")

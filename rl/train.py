@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cluster.actor import Handle, spawn
-from cluster.pool import Pool
 from cluster.runtime import start
 from evaluation.benchmarks import Example, load_examples
 from evaluation.errors import UserError, exit_on_user_error
@@ -32,7 +31,7 @@ from rl.config import RlConfig
 from rl.evaluate import evaluate, save
 from rl.journal import Journal
 from rl.learner import Learner
-from rl.parts import Canary, EnginePolicy, PooledRewards, ServedGenerator, ShuffledQuestions
+from rl.parts import Canary, EnginePolicy, PooledRewards, ServedGenerator, ShuffledQuestions, reward_pool
 from rl.reward import Answer, RewardWorker, self_test
 from rl.types import Group
 from sft.config import load_config, write_resolved
@@ -78,7 +77,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     examples = {split: load_examples(config.data.benchmark, split, data) for split in ("train", "dev")}
     encoder = _encoder(config)
     fitting = {split: _fitting(split, rows, encoder) for split, rows in examples.items()}
-    directory = Path(config.run.dir) / config.run.name
+    directory = config.run.path
     identity = _identity(config, fitting["train"])
     with ExitStack() as stack:
         stack.enter_context(_locked(directory))
@@ -106,9 +105,7 @@ def _assemble(
     """Starts the actors, checks the reward and the golds, and puts the parts together."""
     print(f"starting learner, engine and {config.reward.workers} reward actors", flush=True)
     learner, engine = _spawn_learner(config), _spawn_engine(config)
-    pool = stack.enter_context(
-        Pool(RewardWorker, config.reward.workers, config.reward.deadline_s, name="reward", num_cpus=1)
-    )
+    pool = stack.enter_context(reward_pool(config.reward))
     rewards = PooledRewards(pool, config.reward, config.run.seed)
     train = _usable(examples["train"], rewards)
     rng = random.Random(config.run.seed)
