@@ -93,7 +93,7 @@ class Learner:
         totals: Counter[str] = Counter()
         if not useful:  # engine and learner are compared every step, also when there is nothing to learn
             with torch.no_grad():
-                self._loss(groups[:1], dict.fromkeys(_keys(groups[:1]), 0.0), totals)
+                self._loss(groups[:1], [[0.0] * len(groups[0].rollouts)], totals)
         for m in range(min(self.config.minibatches, len(useful))):
             samples = sum(len(group.rollouts) for group in groups) / self.config.minibatches
             self._update(useful[m :: self.config.minibatches], round(samples), step, totals)
@@ -114,19 +114,19 @@ class Learner:
         lengths = [len(r.token_ids) for g in kept for r in g.rollouts]
         if not lengths:
             return
-        weights = token_weights(lengths, samples, self.config.aggregation, self.max_tokens)
-        weight_of = dict(zip(_keys(kept), weights, strict=True))
+        weights = iter(token_weights(lengths, samples, self.config.aggregation, self.max_tokens))
+        weights_of = [[next(weights) for _ in g.rollouts] for g in kept]
         for batch in micro_batches([packed_length(g.rollouts) for g in kept], self.config.token_budget):
-            self._loss([kept[i] for i in batch], weight_of, totals).backward()
+            self._loss([kept[i] for i in batch], [weights_of[i] for i in batch], totals).backward()
         self._apply(step, totals)
 
-    def _loss(self, groups: Sequence[Group], weight_of: dict[tuple[str, int], float], totals: Counter[str]) -> Tensor:
-        """This micro-batch's share of the step's loss; adds its metrics to `totals`."""
+    def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]], totals: Counter[str]) -> Tensor:
+        """This micro-batch's share of the step's loss, `weights` per answer; adds its metrics to `totals`."""
         packed = pack([g.rollouts for g in groups], self.pad_id).to(self.device)
         per_token = [
-            (advantage, weight_of[g.example_id, r.sample], log_prob)
-            for g in groups
-            for r, advantage in zip(g.rollouts, g.advantages, strict=True)
+            (advantage, weight, log_prob)
+            for group, weights_K in zip(groups, weights, strict=True)
+            for r, advantage, weight in zip(group.rollouts, group.advantages, weights_K, strict=True)
             for log_prob in r.log_probs
         ]
         advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
@@ -226,10 +226,6 @@ class Learner:
                 parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, tensors, record["optimizer"])
         self.updates = record["updates"]
-
-
-def _keys(groups: Sequence[Group]) -> list[tuple[str, int]]:
-    return [(group.example_id, rollout.sample) for group in groups for rollout in group.rollouts]
 
 
 def _without_truncated(group: Group) -> Group:
