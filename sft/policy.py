@@ -55,7 +55,7 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer of the model at `path`. UserError when there is none, or it has no chat template or end token."""
     directory = model_directory(path)
     with _explained(f"the tokenizer in {directory}"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+        tokenizer = _tokenizer_class(directory).from_pretrained(directory)
     if not tokenizer.chat_template or tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer in {directory} must have a chat template and an end-of-text token")
     return tokenizer
@@ -199,6 +199,15 @@ def linear_layers(base: PreTrainedModel) -> list[str]:
         if isinstance(layer, torch.nn.Linear) and layer is not head
     }
     return sorted(names)
+
+
+def _tokenizer_class(directory: Path) -> Any:
+    """AutoTokenizer, but for a tokenizer that is wholly described by its tokenizer.json: for some architectures (qwen2)
+    AutoTokenizer replaces that one's splitting of words by the architecture's own, and so changes every id."""
+    settings = directory / "tokenizer_config.json"
+    named = json.loads(settings.read_text()).get("tokenizer_class") if settings.is_file() else None
+    generic = ("TokenizersBackend", "PreTrainedTokenizerFast")
+    return transformers.PreTrainedTokenizerFast if named in generic else transformers.AutoTokenizer
 
 
 def _peft_config(base: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:

@@ -118,6 +118,11 @@ def test_a_failed_save_leaves_the_old_adapter_whole(toy, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
 
 
+def test_the_tokenizer_splits_words_as_its_own_file_says(toy):
+    # The architecture's own splitting would isolate digits and so could never use the merged token.
+    assert len(policy.load_tokenizer(str(toy)).tokenize("in 2014")) < len("2014")
+
+
 @pytest.mark.parametrize("path", ["no/such/model", "sft/tinny", "./model", "/nowhere"])
 def test_a_model_path_that_does_not_exist_is_named(path):
     with pytest.raises(UserError, match="does not exist") as error:
