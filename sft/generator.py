@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
+from sft.device import detect
 
 if TYPE_CHECKING:
     from sft.policy import PolicyVersion
@@ -67,7 +68,6 @@ class GeneratorConfig:
     seed: int = 0
     max_num_seqs: int = 256
     live_versions: int = 2  # policy versions kept registered; older ones are dropped by `load`
-    max_num_batched_tokens: int = 2048
     stop_token_ids: tuple[int, ...] = ()
 
 
@@ -121,6 +121,7 @@ class Generator:
         """Start the engine. Raises UserError when `config.model` is not a model directory."""
         self.config = config
         self.stop_token_ids = sorted({*stop_token_ids(Path(config.model)), *config.stop_token_ids})
+        _check_context(config)
         self.stats = Stats()
         self._engine = _start_engine(config)
         self._requests: dict[int, Any] = {}  # step -> LoRARequest, oldest first
@@ -192,8 +193,11 @@ class Generator:
         return {step: request.lora_name for step, request in self._requests.items()}
 
     def close(self) -> None:
-        """Stop the engine and delete the adapter files."""
+        """Stop the engine, leave torch.distributed as it was found, delete the adapter files."""
+        from vllm.distributed import cleanup_dist_env_and_memory
+
         self._engine.engine_core.shutdown()
+        cleanup_dist_env_and_memory()
         self._cleanup()
 
     def _run(
@@ -274,6 +278,15 @@ def stop_token_ids(model: Path) -> list[int]:
     return sorted(found)
 
 
+def _check_context(config: GeneratorConfig) -> None:
+    longest = _read_json(Path(config.model) / "config.json").get("max_position_embeddings")
+    if longest is not None and config.max_model_len > longest:
+        raise UserError(
+            f"the context must be at most the {longest} positions of the model {config.model}, "
+            f"got max_model_len = {config.max_model_len}"
+        )
+
+
 def adapter_modules(adapter: bytes) -> list[str]:
     """Names of the modules that an adapter (safetensors bytes, PEFT layout) changes: those whose A is not all zero."""
     from safetensors.torch import load
@@ -304,7 +317,7 @@ def _start_engine(config: GeneratorConfig) -> Any:
         os.environ.setdefault(key, value)
     import torch
 
-    on_cpu = not torch.cuda.is_available()
+    on_cpu = detect().kind == "cpu"
     if on_cpu:
         torch._dynamo.config.disable = True  # vLLM would compile one small function, which needs a C++ compiler
     set_num_threads, preload = torch.set_num_threads, os.environ.get("LD_PRELOAD")
@@ -333,8 +346,8 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         generation_config="vllm",  # nothing of the model's generation_config.json may leak into sampling
         max_model_len=config.max_model_len,
         max_num_seqs=config.max_num_seqs,
-        max_num_batched_tokens=max(config.max_num_batched_tokens, config.max_model_len),
-        enable_chunked_prefill=False,  # a prompt cut in two makes vLLM rewind the request's seed: impossible on CPU
+        max_num_batched_tokens=max(2048 if on_cpu else 8192, config.max_model_len),
+        enable_chunked_prefill=not on_cpu,  # a prompt cut in two makes vLLM rewind a seed, which a CPU cannot
         kv_cache_memory_bytes=int(config.kv_cache_gib * 2**30),
         enable_prefix_caching=True,
         enable_lora=True,

@@ -1,0 +1,238 @@
+"""The real engine on a toy model: what it samples is what transformers and PEFT compute."""
+
+import dataclasses
+import gc
+import os
+
+import peft
+import pytest
+import safetensors.torch
+import torch
+
+from evaluation.errors import UserError
+from sft.config import LoraConfig, ModelConfig
+from sft.generator import (
+    AdapterNotApplied,
+    Generator,
+    GeneratorConfig,
+    Sampling,
+    VersionNotLoaded,
+    prompt_seed,
+    snap_rank,
+    stop_token_ids,
+)
+from sft.policy import PolicyVersion, load_model, publish
+from tests.toy_model import make_toy_model
+
+PROMPTS = [[5 + (7 * i * j + j) % 480 for j in range(1, 40 + 60 * i)] for i in range(4)]  # 39 to 219 tokens
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory):
+    return make_toy_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def learner(model_path):
+    torch.manual_seed(1)
+    config = ModelConfig(path=str(model_path), quantization="none", dtype="float32")
+    model = load_model(config, LoraConfig(r=8, alpha=16))
+    randomise(model, 1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def generator(model_path, learner):
+    config = GeneratorConfig(str(model_path), "float32", max_model_len=512, max_lora_rank=8, kv_cache_gib=0.05)
+    generator = Generator(config)
+    generator.load(publish(learner, step=1))
+    yield generator
+    generator.close()
+
+
+def randomise(model: peft.PeftModel, seed: int) -> None:
+    """Adapter weights far enough from zero to change every answer."""
+    noise = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = torch.randn(parameter.shape, generator=noise) * 0.2
+
+
+def learner_log_probs(model, prompt: list[int], answer: list[int], temperature: float) -> torch.Tensor:
+    with torch.no_grad():
+        logits = model(torch.tensor([[*prompt, *answer]])).logits[0, len(prompt) - 1 : -1]
+    return (logits / temperature).log_softmax(-1)[torch.arange(len(answer)), torch.tensor(answer)]
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+def test_log_probabilities_of_sampled_ids_are_those_of_the_learner(generator, learner, temperature):
+    groups = generator.sample(PROMPTS, Sampling(4, temperature, max_tokens=24, seed=3), step=1)
+    for prompt, samples in zip(PROMPTS, groups, strict=True):
+        for sample in samples:
+            expected = learner_log_probs(learner, prompt, sample.token_ids, temperature)
+            assert (torch.tensor(sample.log_probs) - expected).abs().max() < 1e-4
+
+
+def test_scores_are_teacher_forced_log_probabilities_at_temperature_one(generator, learner):
+    answers = [[9, 200, 31, 2], [7], [400, 401, 2], [12, 13]]
+    for step, adapter_on in ((1, True), (None, False)):
+        scores = generator.score(PROMPTS, answers, step)
+        for prompt, answer, score in zip(PROMPTS, answers, scores, strict=True):
+            with learner.disable_adapter() if not adapter_on else torch.no_grad():
+                expected = learner_log_probs(learner, prompt, answer, 1.0)
+            assert len(score) == len(answer)
+            assert (torch.tensor(score) - expected).abs().max() < 1e-4
+
+
+def test_samples_differ_within_a_group_and_replay_with_the_seed(generator):
+    sampling = Sampling(n=8, temperature=1.0, max_tokens=16, seed=11)
+    twins = [PROMPTS[0], PROMPTS[0], PROMPTS[1]]  # the same question twice must not give the same samples twice
+    first = generator.sample(twins, sampling, 1)
+    assert len({tuple(sample.token_ids) for group in first[:2] for sample in group}) == 16
+    assert generator.sample(twins, sampling, 1) == first
+    assert generator.sample(twins, dataclasses.replace(sampling, seed=12), 1) != first
+
+
+def test_an_answer_ends_with_the_stop_id_or_is_cut_at_max_tokens(generator):
+    groups = generator.sample(PROMPTS, Sampling(16, 1.5, max_tokens=60, seed=0), None)
+    samples = [sample for group in groups for sample in group]
+    assert {sample.finish_reason for sample in samples} == {"stop", "length"}
+    for sample in samples:
+        stopped = sample.token_ids[-1] in generator.stop_token_ids
+        assert stopped == (sample.finish_reason == "stop")
+        assert stopped or len(sample.token_ids) == 60
+        assert not set(sample.token_ids[:-1]) & set(generator.stop_token_ids)
+
+
+def test_greedy_answers_are_the_most_likely_ids_and_need_no_seed(generator, learner):
+    [[sample]] = generator.sample(PROMPTS[:1], Sampling(1, 0.0, max_tokens=5), 1)
+    ids = list(PROMPTS[0])
+    for token in sample.token_ids:
+        with torch.no_grad():
+            assert learner(torch.tensor([ids])).logits[0, -1].argmax() == token
+        ids.append(token)
+    with pytest.raises(UserError, match="greedy"):
+        Sampling(2, 0.0, max_tokens=5)
+
+
+def test_a_new_version_changes_the_answers_and_old_ones_are_freed(generator, learner):
+    greedy = Sampling(1, 0.0, max_tokens=12)
+    before, names = generator.sample(PROMPTS, greedy, 1), set(generator.loaded().values())
+    for step in (2, 3):
+        randomise(learner, step)
+        names.add(generator.load(publish(learner, step)))
+    assert len(names) == 3
+    assert list(generator.loaded()) == [2, 3]
+    assert len(generator._engine.list_loras()) == 2
+    assert sorted(path.name for path in generator._adapters.iterdir()) == sorted(generator.loaded().values())
+    with pytest.raises(VersionNotLoaded, match=r"1 is not loaded; live versions: \[2, 3\]"):
+        generator.sample(PROMPTS, greedy, 1)
+    after = generator.sample(PROMPTS, greedy, 3)
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    expected = learner_log_probs(learner, PROMPTS[3], after[3][0].token_ids, 1.0)
+    scores = generator.score([PROMPTS[3]], [after[3][0].token_ids], 3)[0]
+    assert (torch.tensor(scores) - expected).abs().max() < 1e-4
+
+
+def test_one_batch_may_hold_different_versions_and_the_base(generator, learner):
+    randomise(learner, 5)
+    generator.load(publish(learner, 5))
+    steps = [5, None, next(iter(generator.loaded()))]
+    alone = [generator.score(PROMPTS[:1], [[9, 8, 7]], step)[0] for step in steps]
+    requests = [generator._lora_request(step) for step in steps]
+    outputs = run_together(generator, [*PROMPTS[0], 9, 8, 7], requests)
+    assert torch.tensor(outputs).sub(torch.tensor(alone)).abs().max() < 1e-5
+    assert alone[0] != alone[1] != alone[2] != alone[0]
+
+
+def run_together(generator, ids, lora_requests):
+    from sft.generator import _last_logprobs, _scoring_params
+
+    for i, request in enumerate(lora_requests):
+        params = _scoring_params(generator.stop_token_ids)
+        generator._engine.add_request(f"t{i}", {"prompt_token_ids": ids}, params, lora_request=request)
+    done = {output.request_id: output for output in generator._finished()}
+    return [_last_logprobs(done[f"t{i}"].prompt_logprobs, 3) for i in range(len(lora_requests))]
+
+
+def test_an_adapter_whose_names_match_nothing_is_refused_and_the_old_one_serves_on(generator, learner):
+    good = publish(learner, 9)
+    live = dict(generator.loaded())
+    for old, new in (("base_model.model.", "base_model.model.model."), ("layers.1", "layers.7")):
+        with pytest.raises(AdapterNotApplied, match="all 14 modules"):
+            generator.load(renamed(good, old, new))
+        assert generator.loaded() == live
+        assert len(generator._engine.list_loras()) == len(live)
+    assert generator.sample(PROMPTS[:1], Sampling(1, 0.0, max_tokens=2), list(live)[-1])
+
+
+def renamed(version: PolicyVersion, old: str, new: str) -> PolicyVersion:
+    tensors = safetensors.torch.load(version.adapter)
+    renamed = {name.replace(old, new): tensor for name, tensor in tensors.items()}
+    return dataclasses.replace(version, adapter=safetensors.torch.save(renamed))
+
+
+def test_progress_counts_finished_prompts(generator):
+    seen = []
+    generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=3), None, on_progress=seen.append)
+    assert seen == [1, 2, 3, 4]
+
+
+def test_a_prompt_that_fills_the_context_is_a_user_error(generator):
+    with pytest.raises(UserError, match=r"1 to 511 tokens.*prompt 1 has 512"):
+        generator.sample([[5], [5] * 512], Sampling(1, 1.0, max_tokens=3), None)
+
+
+def test_an_empty_call_gives_an_empty_answer(generator):
+    assert generator.sample([], Sampling(2, 1.0, max_tokens=3), None) == []
+
+
+def test_an_interrupted_call_leaves_no_request_behind(generator):
+    def interrupt(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=30), None, on_progress=interrupt)
+    assert not generator._engine.has_unfinished_requests()
+    assert len(generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=3), None)) == 4
+
+
+def test_closing_leaves_the_process_as_it_was(model_path, generator):
+    threads, directory = torch.get_num_threads(), generator._adapters
+    generator.close()
+    gc.collect()
+    assert not torch.distributed.is_initialized()
+    assert not directory.exists()
+    torch.set_num_threads(threads)
+    assert torch.get_num_threads() == threads
+    assert "LD_PRELOAD" not in os.environ
+
+
+def test_stop_ids_come_from_config_generation_config_and_tokenizer(tmp_path, model_path):
+    assert stop_token_ids(model_path) == [2]
+    (tmp_path / "config.json").write_text('{"eos_token_id": 7}')
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [7, 9]}')
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": {"content": "<end>"}}')
+    (tmp_path / "tokenizer.json").write_text('{"added_tokens": [{"id": 4, "content": "<end>"}]}')
+    assert stop_token_ids(tmp_path) == [4, 7, 9]
+    (tmp_path / "config.json").write_text("{}")
+    for name in ("generation_config.json", "tokenizer_config.json"):
+        (tmp_path / name).unlink()
+    with pytest.raises(UserError, match="no eos_token_id"):
+        stop_token_ids(tmp_path)
+
+
+def test_a_model_that_is_not_there_or_too_short_a_context_is_a_user_error(model_path):
+    with pytest.raises(UserError, match="no-such-model"):
+        Generator(GeneratorConfig("no-such-model"))
+    with pytest.raises(UserError, match="at most the 1024 positions"):
+        Generator(GeneratorConfig(str(model_path), max_model_len=2048))
+
+
+def test_ranks_snap_up_and_seeds_do_not_collide():
+    assert [snap_rank(rank) for rank in (1, 2, 8, 9, 512)] == [1, 8, 8, 16, 512]
+    with pytest.raises(UserError, match="at most 512"):
+        snap_rank(513)
+    seeds = {prompt_seed(seed, index) for seed in range(50) for index in range(50)}
+    assert len(seeds) == 2500 and max(seeds) < 2**62
+    assert min(abs(a - b) for a, b in zip(sorted(seeds), sorted(seeds)[1:], strict=False)) > 64
