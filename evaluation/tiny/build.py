@@ -138,7 +138,7 @@ def write(files: dict[str, str], folder: Path = FOLDER) -> None:
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m evaluation.tiny.build", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="build in memory and compare with the files; write nothing")
+    parser.add_argument("--check", action="store_true", help="write nothing, compare with the files")
     options = parser.parse_args(argv)
     files = build()
     if options.check:

@@ -4,7 +4,8 @@ world      the domain with its rows, indexed
 words      English: plurals, articles, units
 conditions "released after 2010" and the like, with SQL and a test in Python
 subject    sets of rows of one table, restricted over links and bridges
-listing, grouping, nesting   the kinds of questions
+question   a question and how one is made
+listing, ranking, grouping, families, nesting, sets   the kinds of questions
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from evaluation.tiny.domain import Domain
-from evaluation.tiny.grammar import grouping, listing, nesting
+from evaluation.tiny.grammar import families, grouping, listing, nesting, ranking, sets
 from evaluation.tiny.grammar.question import Question
 from evaluation.tiny.grammar.world import World
 from evaluation.tiny.rows import Rows
@@ -28,24 +29,24 @@ RULES: tuple[tuple[Rule, float], ...] = (
     (listing.count, 11),
     (listing.aggregate, 10),
     (listing.distinct, 5),
-    (listing.ordered, 6),
-    (listing.ranked, 12),
+    (ranking.ordered, 6),
+    (ranking.ranked, 12),
     (grouping.per_category, 5),
     (grouping.parents_by_category, 3),
     (grouping.category_having, 5),
-    (grouping.per_parent, 5),
-    (grouping.parent_having, 5),
-    (grouping.parent_with_most, 5),
-    (grouping.bridge_measure, 1.5),
+    (families.per_parent, 5),
+    (families.parent_having, 5),
+    (families.parent_with_most, 5),
+    (families.bridge_measure, 1.5),
     (nesting.against_average, 4),
     (nesting.against_row, 3),
     (nesting.at_extreme, 1),
     (nesting.without_children, 5),
     (nesting.with_children, 2),
-    (nesting.category_sets, 3),
-    (nesting.child_sets, 2),
-    (nesting.bridge_sets, 1.5),
-    (nesting.names_together, 1),
+    (sets.category_sets, 3),
+    (sets.child_sets, 2),
+    (sets.bridge_sets, 1.5),
+    (sets.names_together, 1),
 )
 KINDS = ("select", "filter", "count", "aggregate", "distinct", "order", "limit", "superlative", "group", "having",
          "nested", "set")  # fmt: skip
@@ -76,7 +77,7 @@ def _tried(world: World, rule: Rule) -> Question | None:
 
 
 def generate(domain: Domain, rows: Rows, rng: random.Random) -> Question:
-    """One random question. ValueError when the domain has nothing to ask for (a table needs a name and other columns)."""
+    """One random question. ValueError when the domain has nothing to ask for."""
     for question in questions(domain, rows, rng):
         return question
     raise ValueError(f"domain {domain.name} must have a table with a name column and other columns")

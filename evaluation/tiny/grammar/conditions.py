@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluation.tiny.domain import Column, Table
-from evaluation.tiny.grammar.words import counted, participle, said, with_article, with_unit
+from evaluation.tiny.grammar.words import agreed, counted, participle, said, with_article, with_unit
 from evaluation.tiny.grammar.world import MEASURES, World
 from evaluation.tiny.rows import Row, literal
 
@@ -64,7 +64,7 @@ MOMENT = {
 IN_YEAR = ("with {a} in {v}", "whose {w} is in {v}", "whose {w} falls in {v}", "with {a} in the year {v}")
 EQUAL = ("with {w} {v}", "whose {w} is {v}", "with the {w} {v}", "that have the {w} {v}", "with {v} as {w}")
 FROM = ("country", "home country", "nation", "origin", "country of origin", "hometown", "home town")
-IN = ("city", "town", "region", "district", "location", "campus", "building", "neighbourhood", "continent")
+IN = ("city", "town", "district", "location", "campus", "building", "neighbourhood", "continent")
 UNEQUAL = ("whose {w} is not {v}", "with {a} other than {v}", "whose {w} is anything but {v}")
 MISSING = ("with no {w}", "whose {w} is missing", "whose {w} is unknown", "without {a}", "with no known {w}")
 PRESENT = ("whose {w} is known", "with a known {w}", "whose {w} is not missing", "with a recorded {w}")
@@ -81,7 +81,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Condition:
-    """`before` or `after` is said before or after the noun, the other is ""; `keep` tells whether a row satisfies it."""
+    """`before` or `after` is said before or after the noun, the other is ""; `keep` tells whether a row holds it."""
 
     tests: tuple[Test, ...]
     keep: Callable[[Row], bool]
@@ -90,7 +90,7 @@ class Condition:
 
 
 def draw_condition(w: World, table: Table, row: Row, skip: tuple[str, ...] = ()) -> Condition | None:
-    """A condition on one column of `table` (none of `skip`) that holds for `row`; None when the draw came to nothing."""
+    """A condition on a column of `table` (none of `skip`) that holds for `row`; None when the draw came to nothing."""
     columns = [c for c in table.columns if c.kind in ("category", "flag", *MEASURES) and c.name not in skip]
     if not columns:
         return None
@@ -137,7 +137,7 @@ def category(w: World, table: Table, column: Column, value: str) -> Condition:
 
 
 def flag(w: World, table: Table, column: Column, value: str) -> Condition:
-    """With an adjective: "retired authors", "authors who are not retired"; without: "with parking", "without parking"."""
+    """With an adjective "retired authors", "authors who are not retired"; without one "with parking"."""
     if not column.adjective:
         word = w.word(column)
         after = w.pick(("with {}", "that have {}") if value == "yes" else ("without {}", "with no {}")).format(word)
@@ -150,7 +150,7 @@ def flag(w: World, table: Table, column: Column, value: str) -> Condition:
 
 
 def measure(w: World, table: Table, column: Column, value: Any) -> Condition | None:
-    """A comparison of a number, year or date that holds for `value`; its bound is another row's value or a round one."""
+    """A comparison of a number, year or date that holds for `value`; its bound is a row's value or a round one."""
     sign = w.pick((">", ">", "<", "<", ">=", "<=", "BETWEEN", "=" if column.kind != "number" else ">"))
     if sign == "=" and column.kind == "date":
         return _in_year(w, table, column, str(value))
@@ -201,7 +201,7 @@ def say_measure(w: World, table: Table, column: Column, sign: str, low: Any, hig
         return template.format(v=said(low), u=said(high or 0), n=n[:-1] if single else n)
     last = low if high is None else high
     v, u = (with_unit(column, word, last), "") if high is None else (said(low), with_unit(column, word, high))
-    return w.pick(NUMBER[sign]).format(w=word, a=with_article(word), v=v, u=u)
+    return agreed(w.pick(NUMBER[sign]).format(w=word, a=with_article(word), v=v, u=u), word)
 
 
 def round_off(value: int | float) -> int | float:

@@ -1,4 +1,4 @@
-"""What a question is about: a set of rows of one table, as a noun phrase, as FROM and WHERE, and as the rows themselves.
+"""What a question is about: rows of one table, as a noun phrase, as FROM and WHERE, and as the rows themselves.
 
 A subject is drawn outwards from its table: a condition on its own columns, or a restriction by a neighbour (the parent,
 the children, the other side of a bridge), which is a subject again: "jazz albums by artists signed to a British label".
@@ -151,7 +151,7 @@ def draw_subject(w: World, table: Table, tables: int, seen: frozenset[str] = fro
     other = _neighbour(w, w.domain.table(other_name), tables - cost, seen | {table.name})
     if other is None:
         return None
-    subject = _restricted(w, plain(w, table), way, other)
+    subject = restricted(w, plain(w, table), way, other)
     if subject and w.chance(0.25):
         return _narrowed(w, subject, other)
     return subject
@@ -175,34 +175,29 @@ def _neighbour(w: World, table: Table, tables: int, seen: frozenset[str]) -> Sub
     return named(w, table) if w.chance(0.5) else filtered(w, plain(w, table))
 
 
-def _restricted(w: World, subject: Subject, way: Link | Crossing, other: Subject) -> Subject | None:
-    """`subject` narrowed to the rows that hang together with `other`."""
-    table, far = subject.table, other.table
+def restricted(w: World, subject: Subject, way: Link | Crossing, other: Subject) -> Subject | None:
+    """`subject`, a plain one, narrowed to the rows that hang together with `other`; None when these are none or all."""
+    table, far, near = subject.table, other.table, set(w.ids(other.table, other.rows))
     key, far_key = primary_key(table), primary_key(far)
-    near = set(w.ids(far, other.rows))
+    repeats, single, column, reach = not other.single or other.repeats, False, key, frozenset((far.name,))
+    joins: tuple[str, ...]
     if isinstance(way, Crossing):
-        ids = {i for i, o in w.pairs(way) if o in near}
-        bridge = way.bridge.table
-        joins = (
-            f"JOIN {bridge} ON {bridge}.{way.key} = {table.name}.{key}",
-            f"JOIN {far.name} ON {bridge}.{way.other_key} = {far.name}.{far_key}",
-        )
-        rows = tuple(r for r in subject.rows if r[w.position[table.name][key]] in ids)
-        verbs, repeats, single, reach = way.verbs, not other.single or other.repeats, False, {bridge, far.name}
+        ids, verbs, bridge = {i for i, o in w.pairs(way) if o in near}, way.verbs, way.bridge.table
+        joins = (f"JOIN {bridge} ON {bridge}.{way.key} = {table.name}.{key}",
+                 f"JOIN {far.name} ON {bridge}.{way.other_key} = {far.name}.{far_key}")  # fmt: skip
+        reach |= {bridge}
     elif way.child == table.name:
+        ids, verbs, column, repeats = near, way.of_parent, way.fk, other.repeats
         joins = (f"JOIN {far.name} ON {table.name}.{way.fk} = {far.name}.{far_key}",)
-        rows = tuple(r for r in subject.rows if r[w.position[table.name][way.fk]] in near)
-        verbs, repeats, single, reach = way.of_parent, other.repeats, False, {far.name}
     else:
-        ids = set(w.values(far, way.fk, other.rows))
+        ids, verbs, single = set(w.values(far, way.fk, other.rows)), way.has_child, other.single
         joins = (f"JOIN {far.name} ON {far.name}.{way.fk} = {table.name}.{key}",)
-        rows = tuple(r for r in subject.rows if r[w.position[table.name][key]] in ids)
-        verbs, repeats, single, reach = way.has_child, not other.single or other.repeats, other.single, {far.name}
+    rows = tuple(row for row in subject.rows if row[w.position[table.name][column]] in ids)
     if not rows or len(rows) == len(subject.rows):
         return None
-    after = w.pick(verbs).format(_said(w, other, way))
-    return replace(subject, rows=rows, joins=joins + other.joins, tests=other.tests, connective=other.connective,
-                   after=after, pieces=1, repeats=repeats, single=single, reach=subject.reach | other.reach | reach)  # fmt: skip
+    after, reach = w.pick(verbs).format(_said(w, other, way)), reach | subject.reach | other.reach
+    return replace(subject, rows=rows, joins=joins + other.joins, tests=other.tests, after=after, pieces=1,
+                   repeats=repeats, single=single, reach=reach)  # fmt: skip
 
 
 def _said(w: World, other: Subject, way: Link | Crossing) -> str:

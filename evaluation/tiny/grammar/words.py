@@ -40,25 +40,14 @@ IRREGULAR = {"have": "has", "are": "is", "do": "does", "go": "goes"}
 PLURALS = {"life": "lives", "person": "people", "man": "men", "woman": "women", "child": "children", "foot": "feet"}
 UNCOUNTABLE = ("parking", "insurance", "staff", "equipment", "money", "pay", "population", "attendance")
 PAST = frozenset((
-    "began", "bought", "built", "came", "did", "drew", "drove", "flew", "found", "fought", "gave", "grew", "had", "held",
-    "kept", "led", "lost", "made", "met", "paid", "put", "ran", "read", "sang", "saw", "sent", "sold", "spent", "spoke",
-    "taught", "took", "went", "won", "wore", "wrote", "was", "were",
+    "began", "bought", "built", "came", "did", "drew", "drove", "flew", "found", "fought", "gave", "grew", "had",
+    "held", "kept", "led", "lost", "made", "met", "paid", "put", "ran", "read", "sang", "saw", "sent", "sold",
+    "spent", "spoke", "taught", "took", "went", "won", "wore", "wrote", "was", "were",
 ))  # fmt: skip
 BY_RESULT = frozenset((
-    "born", "bought", "built", "driven", "flown", "given", "grown", "held", "kept", "led", "made", "paid", "run", "sold",
-    "sung", "taught", "taken", "won", "written",
+    "born", "bought", "built", "driven", "flown", "given", "grown", "held", "kept", "led", "made", "paid", "run",
+    "sold", "sung", "taught", "taken", "won", "written",
 ))  # fmt: skip
-IRREGULAR = {"have": "has", "are": "is", "do": "does", "go": "goes"}
-IRREGULAR = {"have": "has", "are": "is", "do": "does", "go": "goes"}
-PLURALS = {"life": "lives", "person": "people", "man": "men", "woman": "women", "child": "children", "foot": "feet"}
-UNCOUNTABLE = ("parking", "insurance", "staff", "equipment", "money", "pay", "population", "attendance")
-PAST = frozenset(
-    "began bought built came did drew drove flew found fought gave grew had held kept led lost made met paid put ran "
-    "read sang saw sent showed sold spent spoke taught took went won wore wrote was were".split()
-)
-BY_RESULT = frozenset(
-    "born bought built driven flown given grown held kept led made paid run sold sung taught taken won written".split()
-)
 HEAD_END = re.compile(r" (?:of|in|per|at|for|from|on|to|by) ")
 
 
@@ -112,6 +101,14 @@ def listed(phrases: list[str]) -> str:
     ('name', 'name and age', 'name, age and city')
     """
     return " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
+
+
+def agreed(clause: str, word: str) -> str:
+    """ "whose sales is" as "whose sales are", when the column's word is plural."""
+    if plural(word) != word or word.endswith(UNCOUNTABLE) or not clause.startswith(f"whose {word} "):
+        return clause
+    verb, _, rest = clause.removeprefix(f"whose {word} ").partition(" ")
+    return f"whose {word} {'are' if verb == 'is' else verb.removesuffix('s')} {rest}"
 
 
 @cache

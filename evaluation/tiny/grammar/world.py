@@ -12,7 +12,8 @@ from evaluation.tiny.rows import Row, Rows, primary_key
 
 T = TypeVar("T")
 MEASURES = ("number", "year", "date")
-GROUPS = ("category",)
+PERSONAL = frozenset(("birth year", "year of birth", "birth date", "date of birth", "hire date", "hiring date",
+                      "salary", "pay", "wage", "nationality", "joining date", "date of joining"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ class World:
         self.person = {t.name: self._is_person(t) for t in domain.tables}
 
     def _is_person(self, table: Table) -> bool:
+        """Whether one says "who": a phrase does so, or there is an age or a pay."""
         said = [p for k in self.up[table.name] for p in k.of_parent]
         said += [p for k in self.down[table.name] for p in k.has_child]
         said += [p for c in self.crossings[table.name] for p in c.verbs]
-        return any(p.startswith("who ") for p in said)
+        words = {word for column in table.columns for word in column.words}
+        return any(p.startswith("who ") for p in said) or bool(words & PERSONAL)
 
     def pick(self, items: Sequence[T]) -> T:
         return items[int(self.rng.random() * len(items))]
