@@ -54,6 +54,7 @@ class Split:
     examples: tuple[Example, ...]
     positions: tuple[int, ...]
     total: int
+    tables: Path | None = None  # the benchmark's tables.json, where it has one
 
     @property
     def dropped(self) -> int:
@@ -69,6 +70,7 @@ class _Layout:
     sql: str = "sql"
     id: str = "id"
     hardness: str = ""
+    tables: str = "tables.json"
 
 
 _LAYOUTS = {
@@ -91,6 +93,7 @@ _LAYOUTS = {
         sql="SQL",
         id="question_id",
         hardness="difficulty",
+        tables="dev_tables.json",
     ),
     "own": _Layout(
         {"train": "train.jsonl", "dev": "dev.jsonl"},
@@ -125,7 +128,9 @@ def load_split(benchmark: str, split: str, data_dir: Path | None = None) -> Spli
     _report_missing(missing, len(records), path, layout.database(data, split, "<db_id>"))
     kept = [(place, record) for place, record in enumerate(records) if record["db_id"] in present]
     examples = (_example(layout, split, place, record, files, path) for place, record in kept)
-    return Split(_unique_ids(examples, path), tuple(place for place, _ in kept), len(records))
+    tables = data / layout.tables
+    positions = tuple(place for place, _ in kept)
+    return Split(_unique_ids(examples, path), positions, len(records), tables if tables.is_file() else None)
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Literal, cast
 from evaluation.benchmarks import Example
 from evaluation.compare import both_empty, ranking_of, same_answer
 from evaluation.ordering import Ranking, keyed_query
-from evaluation.sandbox import Execution, Limits, Sandbox
+from evaluation.sandbox import Execution, Limits, Request, Sandbox
 
 VerdictStatus = Literal[
     "correct",  # the same answer as gold, with rows
@@ -73,6 +73,14 @@ class Judge:
         self._golds.update((key, gold) for key, gold in fresh.items() if _lasting(gold))
         known.update(fresh)
         return [known[example.database, example.gold_sql] for example in examples]
+
+    def run(self, requests: Sequence[Request]) -> list[Execution]:
+        """Executions of (database path, SQL) within the limits of predictions."""
+        return self._sandbox.execute(requests)
+
+    def run_trusted(self, requests: Sequence[Request]) -> list[Execution]:
+        """Executions of (database path, SQL) with the patience of golds."""
+        return self._gold_sandbox.execute(requests)
 
     def close(self) -> None:
         self._sandbox.close()

@@ -33,8 +33,10 @@ def share(flags: Iterable[bool | int]) -> dict[str, Any]:
 
 
 def breakdown(
-    items: Sequence[T], group: Callable[[T], str], flag: Callable[[T], bool | int]
+    items: Sequence[T], group: Callable[[T], object], flag: Callable[[T], bool | int]
 ) -> Mapping[str, dict[str, Any]]:
     """The share per group, groups in sorted order; items whose group is "" are left out."""
-    names = sorted({group(item) for item in items} - {""})
-    return {name: share(flag(item) for item in items if group(item) == name) for name in names}
+    flags: dict[str, list[bool | int]] = {}
+    for item in items:
+        flags.setdefault(str(group(item)), []).append(flag(item))
+    return {name: share(flags[name]) for name in sorted(flags) if name}

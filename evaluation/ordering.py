@@ -92,7 +92,7 @@ def parse(sql: str) -> exp.Query | None:
     return tree if isinstance(tree, exp.Query) else None
 
 
-def _output_position(tree: exp.Query, key: exp.Expression) -> int | None:
+def _output_position(tree: exp.Query, key: exp.Expr) -> int | None:
     """The output column that a key names by number, alias or expression (in this order); None when it is none."""
     if isinstance(key, exp.Literal) and not key.is_string:
         return int(key.this) - 1
@@ -112,7 +112,7 @@ def _can_show_more(tree: exp.Query) -> bool:
     return isinstance(tree, exp.Select) and tree.args.get("distinct") is None
 
 
-def _whole_number(clause: exp.Expression | None) -> int | None:
+def _whole_number(clause: exp.Expr | None) -> int | None:
     """0 for no clause, n for LIMIT n or OFFSET n, None for anything else."""
     if clause is None:
         return 0

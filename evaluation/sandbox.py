@@ -36,6 +36,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Literal
 
+from evaluation.sandbox_child import NOT_A_QUERY
+
 Status = Literal["ok", "error", "refused", "timeout", "too_large", "crashed"]
 Request = tuple[str, str]  # database path, SQL
 CHILD = Path(__file__).with_name("sandbox_child.py")
@@ -315,6 +317,11 @@ def decode(payload: bytes) -> Execution:
     status, columns, chunks, tables, volatile, error, seconds = marshal.loads(payload)
     rows = tuple(row for chunk in chunks for row in marshal.loads(chunk))
     return Execution(status, rows, columns, tables, error, seconds, volatile)
+
+
+def is_no_query(execution: Execution) -> bool:
+    """Whether it was refused because it would do more than read, such as INSERT, ATTACH or PRAGMA."""
+    return execution.status == "refused" and NOT_A_QUERY in execution.error
 
 
 def executable(execution: Execution) -> bool:

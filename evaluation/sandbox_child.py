@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 READ, SELECT, FUNCTION, RECURSIVE = 20, 21, 31, 33  # authorizer actions, sqlite3.h
 ALLOWED = frozenset((READ, SELECT, FUNCTION, RECURSIVE))
 ACTION_NAMES = {9: "delete from", 18: "insert into", 19: "pragma", 22: "transaction", 23: "update", 24: "attach"}
+NOT_A_QUERY = "a statement that does not only read: "
 # fts3_tokenizer registers a pointer taken from the statement; blobs serve only to fill memory; the rest reach files.
 DENIED_FUNCTIONS = frozenset(
     ["load_extension", "fts3_tokenizer", "writefile", "readfile", "edit", "zeroblob", "randomblob"]
@@ -134,9 +135,9 @@ class Guard:
             name = (second or "").lower()
             self.volatile = self.volatile or name in VOLATILE_FUNCTIONS
             if name in DENIED_FUNCTIONS or name.startswith("sqlite_"):
-                return self.deny(f"function {name}")
+                return self.deny(f"the function {name}")
         elif action not in ALLOWED:
-            return self.deny(" ".join((ACTION_NAMES.get(action, f"action {action}"), first or "")).strip())
+            return self.deny(f"{NOT_A_QUERY}{ACTION_NAMES.get(action, action)} {first or ''}".strip())
         return sqlite3.SQLITE_OK
 
     def deny(self, what: str) -> int:

@@ -20,19 +20,27 @@ from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS, Example, load_split
 from evaluation.errors import UserError, exit_on_user_error
-from evaluation.judge import Judge, Verdict
 from evaluation.metrics import breakdown, share
 from evaluation.predictions import read_predictions
+from evaluation.rulers import Item, Rulers
 from evaluation.sandbox import Limits
 
 Row = dict[str, Any]
 CHUNK = 32  # questions given to a sandbox at once
+RULERS = ("ex_strict", "ex_spider", "em_spider", "ex_bird")
+GROUPS = {"by_hardness": "hardness", "by_tables": "tables", "by_database": "db_id"}
 
 
 def score(
-    examples: Sequence[Example], predictions: Sequence[str], workers: int = 1, limits: Limits | None = None
+    examples: Sequence[Example],
+    predictions: Sequence[str],
+    workers: int = 1,
+    limits: Limits | None = None,
+    tables: Path | None = None,
 ) -> tuple[dict[str, Any], list[Row]]:
     """Scores and verdict rows of one predicted query per example, in order, judged by `workers` sandboxes.
+
+    tables: the benchmark's tables.json, for em_spider; without it the databases' own foreign keys are used.
 
     >>> scores, verdicts = score([], [])
     >>> scores["n"], verdicts
@@ -40,49 +48,48 @@ def score(
     """
     if len(examples) != len(predictions):
         raise ValueError(f"{len(examples)} examples and {len(predictions)} predictions must be as many")
-    items = list(zip(examples, predictions, strict=True))
-    verdicts = judge_all(items, workers, limits)
-    rows = [row(example, verdict) for example, verdict in zip(examples, verdicts, strict=True)]
+    rows = judge_all(list(zip(examples, predictions, strict=True)), workers, limits, tables)
     return summary(rows), rows
 
 
-def judge_all(items: Sequence[tuple[Example, str]], workers: int, limits: Limits | None = None) -> list[Verdict]:
-    """Verdicts in order. Threads only wait: the work is done by the sandboxes' child processes."""
+def judge_all(items: Sequence[Item], workers: int, limits: Limits | None, tables: Path | None) -> list[Row]:
+    """Verdict rows in order. Threads mostly wait: SQL runs in the sandboxes' child processes."""
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     shares = [chunks[worker::workers] for worker in range(min(workers, len(chunks)))]
 
-    def work(share_of_chunks: list[Sequence[tuple[Example, str]]]) -> list[list[Verdict]]:
-        with Judge(limits) as judge:
-            return [judge.judge(chunk) for chunk in share_of_chunks]
+    def work(share_of_chunks: list[Sequence[Item]]) -> list[list[Row]]:
+        rulers = Rulers(limits, tables)
+        try:
+            return [rulers.rows(chunk) for chunk in share_of_chunks]
+        finally:
+            rulers.close()
 
     with ThreadPoolExecutor(max(1, len(shares))) as pool:
         done = list(pool.map(work, shares))
-    ordered = [done[place % workers][place // workers] for place in range(len(chunks))]
-    return [verdict for chunk in ordered for verdict in chunk]
-
-
-def row(example: Example, verdict: Verdict) -> Row:
-    return {
-        "id": example.id,
-        "db_id": example.db_id,
-        "hardness": example.hardness,
-        "status": verdict.status,
-        "ex_strict": int(verdict.ex_strict),
-    }
+    return [row for place in range(len(chunks)) for row in done[place % workers][place // workers]]
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """{"n", "status": counts, ruler: {"all": share, "by_hardness": {...}, "by_database": {...}}}."""
+    """{"n", "status": counts, "error_class": counts, ruler: {"all": share, "by_hardness": {...}, ...}}.
+
+    Soft-F1 is a mean of shares, so it has no interval: {"all": {"value", "n"}}.
+    """
     return {
         "n": len(rows),
-        "status": dict(sorted(Counter(row["status"] for row in rows).items())),
-        "ex_strict": ruler(rows, "ex_strict"),
+        "status": counts(rows, "status"),
+        "error_class": counts(rows, "error_class"),
+        **{name: ruler(rows, name) for name in RULERS},
+        "soft_f1": {"all": {"value": sum(row["soft_f1"] for row in rows) / max(1, len(rows)), "n": len(rows)}},
     }
 
 
+def counts(rows: Sequence[Row], name: str) -> dict[str, int]:
+    """How often each value occurs, most frequent first; "" is left out."""
+    return dict(Counter(row[name] for row in rows if row[name]).most_common())
+
+
 def ruler(rows: Sequence[Row], name: str) -> dict[str, Any]:
-    groups = {"by_hardness": "hardness", "by_database": "db_id"}
-    parts = {part: breakdown(rows, itemgetter(key), itemgetter(name)) for part, key in groups.items()}
+    parts = {part: breakdown(rows, itemgetter(key), itemgetter(name)) for part, key in GROUPS.items()}
     return {"all": share(row[name] for row in rows), **parts}
 
 
@@ -100,6 +107,11 @@ def make_directory(path: Path) -> Path:
     except OSError as error:
         raise UserError(f"the directory {path} cannot be made: {error.strerror}") from None
     return path
+
+
+def line(name: str, total: dict[str, Any]) -> str:
+    low, high = total["ci95"]
+    return f"{name:10} {total['value']:.4f} ({total['correct']} of {total['n']}; 95 % {low:.4f} to {high:.4f})"
 
 
 def at_least_one(text: str) -> int:
@@ -128,13 +140,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     split = load_split(options.benchmark, options.split, options.data)
     predictions = read_predictions(options.predictions, split)
     out = make_directory(options.out)
-    scores, rows = score(split.examples, predictions, options.workers, Limits(deadline_s=options.deadline_s))
+    limits = Limits(deadline_s=options.deadline_s)
+    scores, rows = score(split.examples, predictions, options.workers, limits, split.tables)
     scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}
     write_whole(out / "verdicts.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     write_whole(out / "scores.json", json.dumps(scores, indent=1) + "\n")
-    total = scores["ex_strict"]["all"]
-    low, high = total["ci95"]
-    print(f"ex_strict {total['value']:.4f} ({total['correct']} of {total['n']}; 95 % {low:.4f} to {high:.4f})")
+    for name in RULERS:
+        print(line(name, scores[name]["all"]))
+    print(f"soft_f1    {scores['soft_f1']['all']['value']:.4f}")
     print(f"wrote {out / 'scores.json'} and {out / 'verdicts.jsonl'}")
     return 0
 

@@ -57,7 +57,7 @@ Conditions = tuple[Condition | str, ...]  # conditions with "and" or "or" betwee
 
 @dataclass(frozen=True)
 class Query:
-    """A query in parts. outputs: (aggregate, value); tables: "__t__" or a subquery; order: () or (direction, values)."""
+    """A query in parts. outputs: (aggregate, value); tables: "__t__" or Query; order: () or (direction, values)."""
 
     distinct: bool | None
     outputs: tuple[tuple[str, ValueUnit], ...]
