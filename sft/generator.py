@@ -13,12 +13,11 @@ the base in silence, so `Generator.load` looks into the engine's LoRA buffers an
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,9 +26,22 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
 from sft.device import detect
+from sft.model_files import context_length, stop_token_ids
+from sft.sampling import Sample, Sampling, Stats, prompt_seed
 
 if TYPE_CHECKING:
     from sft.policy import PolicyVersion
+
+__all__ = [
+    "AdapterNotApplied",
+    "Generator",
+    "GeneratorConfig",
+    "GeneratorError",
+    "Sample",
+    "Sampling",
+    "Stats",
+    "VersionNotLoaded",
+]
 
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's LoRA slots come in these sizes
 _ENVIRONMENT = {
@@ -69,49 +81,6 @@ class GeneratorConfig:
     max_num_seqs: int = 256
     live_versions: int = 2  # policy versions kept registered; older ones are dropped by `load`
     stop_token_ids: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """`n` samples per prompt. Temperature 0 is greedy and needs n = 1. The same seed replays the same samples."""
-
-    n: int
-    temperature: float
-    max_tokens: int
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.n < 1 or self.max_tokens < 1 or self.temperature < 0:
-            raise UserError(f"sampling needs n >= 1, max_tokens >= 1 and temperature >= 0, got {self}")
-        if self.temperature == 0 and self.n > 1:
-            raise UserError(f"greedy sampling (temperature 0) gives one answer, got n = {self.n}; ask for n = 1")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One answer: ids as sampled (with the stop id, when it stopped) and their log-probabilities at temperature T.
-
-    >>> Sample(token_ids=[87, 12, 2], log_probs=[-0.25, -1.5, -0.125], finish_reason="stop").finish_reason
-    'stop'
-    """
-
-    token_ids: list[int]
-    log_probs: list[float]
-    finish_reason: str  # "stop" | "length"
-
-
-@dataclass
-class Stats:
-    """Counters since the engine started."""
-
-    prompts: int = 0
-    samples: int = 0
-    tokens: int = 0  # sampled
-    seconds: float = 0.0  # spent sampling
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / self.seconds if self.seconds else 0.0
 
 
 class Generator:
@@ -261,25 +230,8 @@ class Generator:
         shutil.rmtree(request.lora_path, ignore_errors=True)
 
 
-def stop_token_ids(model: Path) -> list[int]:
-    """End-of-sequence ids named by config.json, generation_config.json and the tokenizer of a model directory."""
-    if not (model / "config.json").is_file():
-        raise UserError(f"a model must be a directory with a config.json, got {str(model)!r}; give a local model path")
-    found: set[int] = set()
-    for name in ("config.json", "generation_config.json"):
-        value = _read_json(model / name).get("eos_token_id")
-        found.update(value if isinstance(value, list) else [] if value is None else [value])
-    eos = _read_json(model / "tokenizer_config.json").get("eos_token")
-    eos = eos.get("content") if isinstance(eos, dict) else eos
-    added = _read_json(model / "tokenizer.json").get("added_tokens", [])
-    found.update(token["id"] for token in added if token["content"] == eos)
-    if not found:
-        raise UserError(f"{model}: no eos_token_id in config.json or generation_config.json; answers would never stop")
-    return sorted(found)
-
-
 def _check_context(config: GeneratorConfig) -> None:
-    longest = _read_json(Path(config.model) / "config.json").get("max_position_embeddings")
+    longest = context_length(Path(config.model))
     if longest is not None and config.max_model_len > longest:
         raise UserError(
             f"the context must be at most the {longest} positions of the model {config.model}, "
@@ -293,15 +245,6 @@ def adapter_modules(adapter: bytes) -> list[str]:
 
     suffix = ".lora_A.weight"
     return sorted(name.removesuffix(suffix) for name, a in load(adapter).items() if name.endswith(suffix) and a.any())
-
-
-def prompt_seed(seed: int, index: int) -> int:
-    """The seed of prompt `index` in a call; its n samples take this and the n - 1 following numbers.
-
-    Hashed, so that neighbours (of prompts and of seeds) do not share samples.
-    """
-    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 2  # leaves room for + n below 2**63
 
 
 def snap_rank(rank: int) -> int:
@@ -322,7 +265,16 @@ def _start_engine(config: GeneratorConfig) -> Any:
         torch._dynamo.config.disable = True  # vLLM would compile one small function, which needs a C++ compiler
     set_num_threads, preload = torch.set_num_threads, os.environ.get("LD_PRELOAD")
     try:
-        engine = _vllm_engine(config, on_cpu)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of vLLM about torch: nothing a user can do
+            engine = _vllm_engine(config, on_cpu)
+    except ValueError as error:
+        if "cache blocks" in str(error) or "KV cache" in str(error):
+            raise UserError(
+                f"the KV cache must hold at least one context of {config.max_model_len} tokens, and "
+                f"kv_cache_gib = {config.kv_cache_gib} is too small or more than there is; vLLM says: {error}"
+            ) from error
+        raise
     finally:  # vLLM changes both for the whole process, and child processes inherit the second
         torch.set_num_threads = set_num_threads
         os.environ.pop("LD_PRELOAD", None)
@@ -448,7 +400,3 @@ def _install_cpu_lora(worker: Any) -> None:
 def _fast_directory() -> str | None:
     """Shared memory where there is some: adapters are a few MB and live for a few steps."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -17,14 +17,15 @@ from sft.generator import (
     GeneratorConfig,
     Sampling,
     VersionNotLoaded,
-    prompt_seed,
     snap_rank,
-    stop_token_ids,
 )
+from sft.model_files import stop_token_ids
 from sft.policy import PolicyVersion, load_model, publish
+from sft.sampling import prompt_seed
 from tests.toy_model import make_toy_model
 
 PROMPTS = [[5 + (7 * i * j + j) % 480 for j in range(1, 40 + 60 * i)] for i in range(4)]  # 39 to 219 tokens
+PRELOADED = os.environ.get("LD_PRELOAD")
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +206,7 @@ def test_closing_leaves_the_process_as_it_was(model_path, generator):
     assert not directory.exists()
     torch.set_num_threads(threads)
     assert torch.get_num_threads() == threads
-    assert "LD_PRELOAD" not in os.environ
+    assert os.environ.get("LD_PRELOAD") == PRELOADED
 
 
 def test_stop_ids_come_from_config_generation_config_and_tokenizer(tmp_path, model_path):
@@ -227,6 +228,8 @@ def test_a_model_that_is_not_there_or_too_short_a_context_is_a_user_error(model_
         Generator(GeneratorConfig("no-such-model"))
     with pytest.raises(UserError, match="at most the 1024 positions"):
         Generator(GeneratorConfig(str(model_path), max_model_len=2048))
+    with pytest.raises(UserError, match="kv_cache_gib = 1e-05 is too small"):
+        Generator(GeneratorConfig(str(model_path), kv_cache_gib=0.00001))
 
 
 def test_ranks_snap_up_and_seeds_do_not_collide():
