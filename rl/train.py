@@ -34,9 +34,10 @@ from rl.learner import Learner
 from rl.parts import Canary, EnginePolicy, PooledRewards, ServedGenerator, ShuffledQuestions, reward_pool
 from rl.reward import Answer, RewardWorker, self_test
 from rl.types import Group
+from sft import provenance
 from sft.config import load_config, write_resolved
 from sft.examples import PromptEncoder
-from sft.policy import load_tokenizer, read_adapter
+from sft.policy import load_tokenizer, read_adapter, save_adapter
 
 log = logging.getLogger(__name__)
 SELF_TEST_QUESTIONS = 32
@@ -74,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train_run(config: RlConfig, data: Path | None) -> Path:
     """The whole run, or what is left of it. Returns the report's directory."""
     began = time.perf_counter()
+    if config.init_adapter:
+        provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
     examples = {split: load_examples(config.data.benchmark, split, data) for split in ("train", "dev")}
     encoder = _encoder(config)
     fitting = {split: _fitting(split, rows, encoder) for split, rows in examples.items()}
@@ -87,6 +90,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         run = _assemble(config, directory, fitting, encoder, identity, stack)
         _evaluate_once(run, "base", None)
         _learn(run)
+        _save_adapter(run)
         _evaluate_once(run, "rl", config.steps)
     _write_seconds(run, time.perf_counter() - began)
     report = write_report(directory)
@@ -155,6 +159,13 @@ def _save_checkpoint(run: Run, step: int) -> None:
     checkpoint.write(run.directory / "checkpoints", whole, run.config.checkpoint.keep)
 
 
+def _save_adapter(run: Run) -> None:
+    """The trained adapter in PEFT's layout, with what it was trained on, for `rl.predict` and other tools."""
+    version = run.learner.call("publish", run.config.steps).result(run.config.engine.timeout_s)
+    extra = provenance.as_file(run.config.model, run.config.data.prompt_style)
+    save_adapter(version, run.directory / "adapter", extra)
+
+
 def _watch(run: Run, step: int) -> None:
     """Dev accuracy while training, on a fixed part of the dev questions."""
     dev = random.Random(0).sample(run.dev, min(run.config.evaluation.watched, len(run.dev)))
@@ -209,7 +220,7 @@ def _encoder(config: RlConfig) -> PromptEncoder:
 
 def _fitting(split: str, examples: list[Example], encoder: PromptEncoder) -> list[Example]:
     """Examples whose prompt leaves room for an answer; the others are counted, and none left is an error."""
-    kept = [example for example in examples if len(encoder.encode(example)) <= encoder.max_prompt_tokens]
+    kept = [example for example in examples if encoder.fits(encoder.encode(example))]
     if len(kept) < len(examples):
         print(f"{split}: dropped {len(examples) - len(kept)} of {len(examples)} prompts over the context", flush=True)
     if not kept:
