@@ -31,7 +31,7 @@ class Column:
     more, less: comparatives for numbers, years and dates ("more expensive", "cheaper"); () = "higher", "lower".
     most, least: superlatives ("most expensive", "cheapest").
     unit: said after a number in a question ("dollars", "km"), may be "".
-    adjective: for a category or flag: how a value is said before the noun, "{} albums" -> "jazz albums"; "" = use "with".
+    more, less: comparatives of numbers, years and dates ("more expensive", "cheaper"); () = "higher", "lower".
     nullable: share of NULLs in the rows, 0.0 to 0.3.
     """
 

@@ -124,7 +124,7 @@ def test_foreign_keys_hold_and_some_parents_have_no_child_and_some_many(database
 
 
 def test_the_rows_a_phrase_stands_for_are_those_its_query_finds(databases) -> None:
-    """Subjects know their rows from Python predicates; SQLite must find the same, with repeats only where it says so."""
+    """Subjects know their rows from Python predicates; SQLite finds the same, with repeats where they say so."""
     checked = 0
     for domain in DOMAINS:
         world = World(domain, make_rows(domain, random.Random(f"rows of {domain.name}")), random.Random(1))

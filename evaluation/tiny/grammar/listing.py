@@ -54,7 +54,7 @@ COUNT = (
 )  # fmt: skip
 AGGREGATES = {
     "AVG": ("average", "mean"),
-    "SUM": ("total", "summed", "combined"),
+    "SUM": ("total", "combined", "overall"),
     "MIN": ("minimum", "lowest", "smallest"),
     "MAX": ("maximum", "highest", "largest"),
 }

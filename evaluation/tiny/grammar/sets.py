@@ -8,7 +8,7 @@ from evaluation.tiny.domain import Column, Link, Table
 from evaluation.tiny.grammar.conditions import draw_condition
 from evaluation.tiny.grammar.families import parents
 from evaluation.tiny.grammar.question import Question, ask, headed, some, some_table
-from evaluation.tiny.grammar.subject import Subject, filtered, named, plain, restricted
+from evaluation.tiny.grammar.subject import Subject, filtered, named, plain, restricted, unlike
 from evaluation.tiny.grammar.words import plural
 from evaluation.tiny.grammar.world import Crossing, World
 
@@ -30,13 +30,13 @@ def category_sets(w: World) -> Question | None:
     if column is None:
         return None
     x, y = _filtered_but(w, table, column), _filtered_but(w, table, column)
-    if x is None or y is None or x.tests == y.tests:
+    if x is None or y is None or not unlike(x.tests[0], y.tests[0]):
         return None
     left, right = (set(w.values(table, column.name, side.rows)) for side in (x, y))
     word, templates, found = w.pick(
         (("INTERSECT", BOTH, left & right), ("EXCEPT", BUT_NOT, left - right), ("UNION", ANY, left | right))
     )
-    if not found or (word != "UNION" and found == left | right):
+    if not found or found in (left, right) or len(found) == len(set(w.values(table, column.name))):
         return None
     sql = f"{x.sql(column.name)} {word} {y.sql(column.name)}"
     y = replace(y, noun=x.noun)
@@ -81,10 +81,10 @@ def _two_sided(
     """Rows that hang together with both, or with x and not with y; only where that takes both halves to tell."""
     subject, both = plain(w, table), w.chance(0.5)
     left, right = restricted(w, subject, way, x), restricted(w, subject, way, y)
-    if left is None or right is None or table.title is None or x.tests == y.tests:
+    if left is None or right is None or table.title is None or not unlike(x.tests[0], y.tests[0]):
         return None
     common = set(left.rows) & set(right.rows)
-    if not common or (not both and common == set(left.rows)):
+    if not common or common in (set(left.rows), set(right.rows)):
         return None
     word = "INTERSECT" if both else "EXCEPT"
     title = left.ref(table.title.name)

@@ -14,6 +14,8 @@ from evaluation.tiny.grammar.words import a_or_an, finite, singular_verb
 from evaluation.tiny.grammar.world import Crossing, World
 from evaluation.tiny.rows import Row, literal, primary_key
 
+NARROWS = 0.9  # a condition must leave at most this share of the rows: an answer shall tell whether it was heeded
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -96,9 +98,9 @@ def named(w: World, table: Table) -> Subject | None:
 
 
 def having(w: World, subject: Subject, condition: Condition) -> Subject | None:
-    """The rows that satisfy the condition as well; None when these are none, or all (it would say nothing)."""
+    """The rows that satisfy the condition as well; None when these are none, or nearly all (it would say nothing)."""
     rows = tuple(row for row in subject.rows if condition.keep(row))
-    if not rows or (len(rows) == len(subject.rows) and not subject.joins):
+    if not rows or len(rows) > NARROWS * len(subject.rows):
         return None
     before = " ".join(filter(None, (condition.before, subject.before)))
     said = condition.after
@@ -128,15 +130,22 @@ def either(w: World, subject: Subject) -> Subject | None:
     """`subject` (plain) under one condition or another: "whose genre is jazz or whose price is above 20"."""
     first = draw_condition(w, subject.table, w.pick(subject.rows))
     second = draw_condition(w, subject.table, w.pick(subject.rows))
-    if not first or not second or first.before or second.before or first.tests == second.tests:
+    if not first or not second or first.before or second.before or not unlike(first.tests[0], second.tests[0]):
         return None
     rows = tuple(r for r in subject.rows if first.keep(r) or second.keep(r))
     parts = [sum(map(keep, subject.rows)) for keep in (first.keep, second.keep)]
-    if len(rows) == len(subject.rows) or len(rows) in parts or first.tests[0].rest.startswith("!="):
+    if len(rows) > NARROWS * len(subject.rows) or len(rows) in parts:
         return None
     head = w.pick(("", "", "either "))
     after = f"{head}{first.after} or {second.after}"
     return replace(subject, rows=rows, after=after, tests=first.tests + second.tests, connective="OR")
+
+
+def unlike(first: Test, second: Test) -> bool:
+    """Whether the tests make sense side by side: of different columns, or two values of one."""
+    if first.column != second.column:
+        return True
+    return first.rest != second.rest and first.rest.startswith("= ") and second.rest.startswith("= ")
 
 
 def draw_subject(w: World, table: Table, tables: int, seen: frozenset[str] = frozenset()) -> Subject | None:
@@ -176,7 +185,7 @@ def _neighbour(w: World, table: Table, tables: int, seen: frozenset[str]) -> Sub
 
 
 def restricted(w: World, subject: Subject, way: Link | Crossing, other: Subject) -> Subject | None:
-    """`subject`, a plain one, narrowed to the rows that hang together with `other`; None when these are none or all."""
+    """`subject`, a plain one, narrowed to the rows that hang together with `other`; None when none or nearly all do."""
     table, far, near = subject.table, other.table, set(w.ids(other.table, other.rows))
     key, far_key = primary_key(table), primary_key(far)
     repeats, single, column, reach = not other.single or other.repeats, False, key, frozenset((far.name,))
@@ -193,7 +202,7 @@ def restricted(w: World, subject: Subject, way: Link | Crossing, other: Subject)
         ids, verbs, single = set(w.values(far, way.fk, other.rows)), way.has_child, other.single
         joins = (f"JOIN {far.name} ON {far.name}.{way.fk} = {table.name}.{key}",)
     rows = tuple(row for row in subject.rows if row[w.position[table.name][column]] in ids)
-    if not rows or len(rows) == len(subject.rows):
+    if not rows or len(rows) > NARROWS * len(subject.rows):
         return None
     after, reach = w.pick(verbs).format(_said(w, other, way)), reach | subject.reach | other.reach
     return replace(subject, rows=rows, joins=joins + other.joins, tests=other.tests, after=after, pieces=1,
