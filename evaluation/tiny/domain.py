@@ -31,7 +31,8 @@ class Column:
     more, less: comparatives for numbers, years and dates ("more expensive", "cheaper"); () = "higher", "lower".
     most, least: superlatives ("most expensive", "cheapest").
     unit: said after a number in a question ("dollars", "km"), may be "".
-    more, less: comparatives of numbers, years and dates ("more expensive", "cheaper"); () = "higher", "lower".
+    adjective: how a category's value is said before the noun, "{}" -> "jazz albums"; a flag's, the word for "yes"
+        ("retired authors"); "" = use "with".
     nullable: share of NULLs in the rows, 0.0 to 0.3.
     """
 
