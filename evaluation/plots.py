@@ -63,7 +63,7 @@ def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path) -
     axes.tick_params(axis="x", length=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(False, axis="x")
-    top = max((stage[f"{key}_ci"][1] for stage in stages.values() for key in ("ex_strict", "ex_strict_sampled")))
+    top = max(stage[f"{key}_ci"][1] for stage in stages.values() for key in ("ex_strict", "ex_strict_sampled"))
     axes.set_ylim(0, min(1.12, max(0.1, top * 1.18)))
     axes.legend(frameon=False, ncols=3, loc="upper right", fontsize=9)
     _save(figure, out)

@@ -275,7 +275,7 @@ def _examples(run: RunRecord, fixed: bool) -> str:
     if not {"sft", "rl"} <= set(run.evaluations):
         return ""
     pairs = _pairs(run.evaluations["sft"], run.evaluations["rl"])
-    changed = [(old, new) for old, new in pairs if (not old["correct"], bool(new["correct"])) == (fixed, fixed)]
+    changed = [(old, new) for old, new in pairs if bool(new["correct"]) == fixed and bool(old["correct"]) != fixed]
     title = f"## Questions that RL {'fixed' if fixed else 'broke'} ({len(changed)})"
     if not changed:
         return f"{title}\n\nNone."
