@@ -48,6 +48,7 @@ class Rulers:
 
     def ex_spider(self, items: Sequence[Item]) -> list[bool]:
         """Whether each prediction agrees with gold on every database file of its folder."""
+        items = [(example, self._bounded(sql)) for example, sql in items]
         places = [(place, file) for place, (example, _) in enumerate(items) for file in _instances(example)]
         golds = self.judge.run_trusted([(file, spider_execution.rewrite(items[p][0].gold_sql)) for p, file in places])
         found = self.judge.run([(file, spider_execution.rewrite(items[place][1])) for place, file in places])
@@ -62,7 +63,7 @@ class Rulers:
 
     def _row(self, example: Example, sql: str, verdict: Verdict, gold: Execution, spider: bool) -> Row:
         seen = as_official(verdict.execution)
-        schema = self._schemas.of(example)
+        schema, short = self._schemas.of(example), self._bounded(sql)
         return {
             "id": example.id,
             "db_id": example.db_id,
@@ -71,11 +72,15 @@ class Rulers:
             "status": verdict.status,
             "ex_strict": int(verdict.ex_strict),
             "ex_spider": int(spider),
-            "em_spider": int(em_spider(example.gold_sql, sql, schema)),
+            "em_spider": int(em_spider(example.gold_sql, short, schema)),
             "ex_bird": int(ex_bird(gold, seen)),
             "soft_f1": round(soft_f1(gold, seen), 6),
-            "error_class": error_class(example.gold_sql, sql, verdict),
+            "error_class": error_class(example.gold_sql, short, verdict),
         }
+
+    def _bounded(self, sql: str) -> str:
+        """The SQL, or for one too long to be run, something that no reader spends time on and that never runs."""
+        return sql if len(sql) <= self.judge.limits.max_sql_bytes else "(too long)"
 
 
 class MatchSchemas:

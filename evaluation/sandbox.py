@@ -126,6 +126,11 @@ class Sandbox:
                 self._cache.put(self._key(request), execution, size)
         return [answers[request] for request in requests]
 
+    @property
+    def child_pid(self) -> int | None:
+        """The process that runs statements; None before the first batch."""
+        return self._child.pid if self._child else None
+
     def close(self) -> None:
         """End the child. The sandbox may be used again: it starts another."""
         if self._child:
@@ -169,6 +174,7 @@ class _Child:
             start_new_session=True,
             bufsize=0,
         )
+        self.pid = self._process.pid
         self.alive = True
         self._frames = _Frames(self._process.stdout.fileno())  # type: ignore[union-attr]
         self._send({**asdict(limits), "sqlite_limits": limits.of_sqlite()})

@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.benchmarks import build_database, load_examples, load_split
 from evaluation.errors import UserError
-from tests.evaluation.test_sandbox import make_victim
+from tests.bench.fuzz import make_victim
 
 QUESTION = {"db_id": "victim", "question": "How many?", "query": "SELECT count(*) FROM t"}
 

@@ -7,7 +7,8 @@ import pytest
 from evaluation.benchmarks import Example
 from evaluation.judge import Judge
 from evaluation.sandbox import Limits
-from tests.evaluation.test_sandbox import FOREVER, make_victim
+from tests.bench.fuzz import make_victim
+from tests.evaluation.test_sandbox import FOREVER
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,12 @@ def test_every_prediction_gets_its_status_in_order(judge: Judge, example: Exampl
     assert [verdict.ex_strict for verdict in verdicts] == [True, False, True] + [False] * 7
 
 
-def test_a_gold_may_take_longer_than_a_prediction(judge: Judge, example: Example) -> None:
-    slow = "SELECT count(*) FROM t a, u b WHERE a.name LIKE '%' || b.v || '%' AND b.id < 2000"
-    verdict = judge.judge([(replace(example, gold_sql=slow), slow)])[0]
-    assert verdict.status == "timeout"
+def test_a_gold_gets_ten_times_the_deadline_of_a_prediction(example: Example) -> None:
+    with Judge(Limits(deadline_s=0.05)) as judge:
+        verdict = judge.judge([(replace(example, gold_sql=FOREVER), FOREVER)])[0]
+        assert verdict.status == "gold_failed"
+        assert verdict.execution and verdict.execution.status == "timeout"
+        assert judge.golds([replace(example, gold_sql=FOREVER)])[0].execution.seconds >= 0.5
 
 
 def test_a_gold_of_chance_runs_again_with_each_batch(judge: Judge, example: Example) -> None:

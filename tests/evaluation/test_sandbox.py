@@ -1,6 +1,5 @@
 """Each test attacks one property of the sandbox."""
 
-import hashlib
 import os
 import signal
 import sqlite3
@@ -14,23 +13,11 @@ from pathlib import Path
 import pytest
 
 from evaluation.sandbox import Execution, Limits, Sandbox, Status
+from tests.bench.fuzz import fingerprint, make_victim
 
 FOREVER = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"
+SLACK_S = 3.0  # a child may have to start, and the machine may be busy
 QUICK = Limits(deadline_s=0.3)
-
-
-def make_victim(path: Path) -> str:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(
-            """CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, n);
-            CREATE TABLE u(id INTEGER PRIMARY KEY, t_id INTEGER, v);
-            CREATE VIEW w AS SELECT name FROM t;"""
-        )
-        connection.executemany("INSERT INTO t VALUES(?, ?, ?)", [(i, f"name{i}", i % 7) for i in range(2000)])
-        connection.execute("INSERT INTO t VALUES(3000, CAST(X'61ff62' AS TEXT), 1)")
-        connection.executemany("INSERT INTO u VALUES(?, ?, ?)", [(i, i % 2000, i * 0.5) for i in range(3000)])
-        connection.commit()
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +101,10 @@ def test_only_base_tables_count_as_read(sandbox: Sandbox, victim: str, sql: str,
 def test_what_may_not_run_gets_a_status_in_time_and_the_next_query_runs(
     sandbox: Sandbox, victim: str, sql: str, status: Status
 ) -> None:
-    generous = Sandbox(Limits(deadline_s=2.0)) if status == "too_large" else sandbox
+    generous = Sandbox(Limits(deadline_s=20.0)) if status == "too_large" else sandbox
     started = time.monotonic()
     results = generous.execute([(victim, sql), (victim, "SELECT count(*) FROM t")])
-    assert time.monotonic() - started < generous.limits.deadline_s + 0.5 + 0.3  # 0.3: a child may have to start
+    assert time.monotonic() - started < generous.limits.deadline_s + 0.5 + SLACK_S
     assert (results[0].status, results[0].rows) == (status, ())
     assert results[0].error
     assert results[1].rows == ((2001,),)
@@ -142,35 +129,35 @@ def test_bytes_that_are_not_utf8_stay_readable_and_different(sandbox: Sandbox, v
 
 def test_hostile_statements_leave_the_folder_as_it_was(tmp_path: Path) -> None:
     database = make_victim(tmp_path / "victim.sqlite")
-    before = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
+    before = fingerprint(tmp_path)
     statements = ["DELETE FROM t", "ATTACH 'x.sqlite' AS x", "VACUUM", "PRAGMA journal_mode=WAL", "ANALYZE", "REINDEX",
                   f"VACUUM INTO '{tmp_path}/copy'", "SELECT * FROM t a, t b, u c ORDER BY random()"]  # fmt: skip
     with Sandbox(QUICK) as sandbox:
         sandbox.execute([(database, sql) for sql in statements])
-    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()} == before
+    assert fingerprint(tmp_path) == before
 
 
 def test_a_child_that_dies_is_replaced_and_the_batch_goes_on(victim: str) -> None:
     with Sandbox(QUICK) as sandbox:
         run(sandbox, victim, "SELECT 1")
-        assert sandbox._child
-        pid = sandbox._child._process.pid
+        pid = sandbox.child_pid
+        assert pid
         os.kill(pid, signal.SIGSEGV)
         time.sleep(0.05)
         results = sandbox.execute([(victim, "SELECT 2"), (victim, "SELECT 3")])
         assert [result.status for result in results] == ["crashed", "ok"]
-        assert sandbox._child._process.pid != pid
+        assert sandbox.child_pid != pid
 
 
 def test_a_child_that_stops_answering_is_killed(victim: str) -> None:
     with Sandbox(QUICK) as sandbox:
         run(sandbox, victim, "SELECT 1")
-        assert sandbox._child
-        os.kill(sandbox._child._process.pid, signal.SIGSTOP)
+        assert sandbox.child_pid
+        os.kill(sandbox.child_pid, signal.SIGSTOP)
         started = time.monotonic()
         results = sandbox.execute([(victim, "SELECT 2"), (victim, "SELECT 3")])
         assert [result.status for result in results] == ["timeout", "ok"]
-        assert time.monotonic() - started < QUICK.deadline_s + 0.5 + 0.3
+        assert time.monotonic() - started < QUICK.deadline_s + 0.5 + SLACK_S
 
 
 def test_equal_queries_run_once_and_answers_are_remembered_by_content(tmp_path: Path) -> None:
@@ -227,7 +214,7 @@ def test_a_locked_database_is_read_and_an_unmerged_log_is_an_error(sandbox: Sand
 def test_a_child_starts_in_little_memory_and_ends_with_its_parent(victim: str) -> None:
     program = (
         "import os, sys; from evaluation.sandbox import Sandbox; s = Sandbox(); s.execute([(sys.argv[1], 'SELECT 1')]);"
-        "pid = s._child._process.pid; status = open(f'/proc/{pid}/status').read();"
+        "pid = s.child_pid; status = open(f'/proc/{pid}/status').read();"
         "print(pid, status.split('VmHWM:')[1].split()[0], flush=True); os._exit(0)"
     )
     done = subprocess.run([sys.executable, "-c", program, victim], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ import pytest
 
 from evaluation import execute, score
 from evaluation.metrics import wilson_interval
-from tests.evaluation.test_sandbox import make_victim
+from tests.bench.fuzz import make_victim
 
 GOLDS = ["SELECT count(*) FROM t", "SELECT name FROM t WHERE id < 3", "SELECT v FROM u WHERE id = 1"]
 
