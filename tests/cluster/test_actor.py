@@ -1,6 +1,7 @@
 import os
 import time
 
+import psutil
 import pytest
 
 from cluster.actor import spawn
@@ -98,7 +99,7 @@ def test_an_actor_without_a_free_slot_says_what_is_free(runtime: Runtime) -> Non
 
 def _ends_soon(pid: int) -> bool:
     for _ in range(100):
-        if not os.path.exists(f"/proc/{pid}") or open(f"/proc/{pid}/stat").read().split()[2] == "Z":
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
         time.sleep(0.1)
     return False

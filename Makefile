@@ -1,0 +1,53 @@
+# Two commands matter: `make quickstart` and `make test`. Both make .venv first when it is missing or out of date.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+# The stack that fits this machine; the pins of both are in pyproject.toml.
+STACK  ?= $(if $(shell nvidia-smi --list-gpus 2>/dev/null),gpu,cpu)
+STAMP  := $(VENV)/.installed-$(STACK)
+# The first Python on the path that is new enough.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+export RAY_USAGE_STATS_ENABLED ?= 0
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help venv quickstart test lint clean
+
+help:
+	@echo "make quickstart   warm-up on gold SQL, then learning from executed SQL, on the bundled benchmark; ends with a report"
+	@echo "make test         the whole test suite, with ruff and mypy"
+	@echo "make lint         ruff and mypy alone"
+	@echo "make venv         only .venv with the pinned packages (stack here: $(STACK))"
+	@echo "make clean        removes .venv and caches; runs/ stays"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Python >= 3.11 with venv is needed (Debian, Ubuntu: apt install python3-venv)," \
+		"or name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	@echo "== .venv: the pinned $(STACK) packages with $(PYTHON); a few minutes, once =="
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install $(if $(filter cpu,$(STACK)),--no-deps) --group $(STACK)
+	@$(BIN)/python -c 'import torch' || { echo "error: pip found a CUDA build of torch, or a broken one; give it an" \
+		"index of CPU builds (see PyTorch's installation page): make PIP_EXTRA_INDEX_URL=... $(MAKECMDGOALS)" >&2; \
+		$(BIN)/python -m pip uninstall --yes --quiet torch; exit 2; }
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+quickstart: $(STAMP)
+	$(BIN)/python -m sft.train --config sft/configs/tiny.toml run.name=quickstart-sft
+	$(BIN)/python -m rl.train --config rl/configs/tiny.toml run.name=quickstart init_adapter=runs/quickstart-sft/adapter
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,44 @@
+"""What every test may ask for: the real benchmarks where they are, and quiet, offline, repeatable surroundings."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Set before any package reads them; actors and child processes inherit them.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def spider_dir() -> Path:
+    """Folder of the Spider benchmark."""
+    return _benchmark("spider", "dev.json")
+
+
+@pytest.fixture(scope="session")
+def bird_dir() -> Path:
+    """Folder of the BIRD benchmark."""
+    return _benchmark("bird", "dev.json")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks follow from what a test asks for; tests for a GPU are skipped where there is none."""
+    has_gpu = Path("/dev/nvidiactl").exists()
+    for item in items:
+        if {"spider_dir", "bird_dir"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.data)
+        if item.get_closest_marker("gpu") and not has_gpu:
+            item.add_marker(pytest.mark.skip(reason="no CUDA GPU on this machine"))
+
+
+def _benchmark(name: str, proof: str) -> Path:
+    given = os.environ.get("ROLLSQL_DATA")
+    folders = [Path(given)] if given else [ROOT.parent / "shared" / "data", ROOT / "shared" / "data"]
+    for folder in folders:
+        if (folder / name / proof).is_file():
+            return folder / name
+    pytest.skip(f"no {name} data: set ROLLSQL_DATA to a folder that holds {name}/, or lay it at {folders[0] / name}")
