@@ -13,6 +13,7 @@ import hashlib
 import json
 import random
 import re
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -56,10 +57,26 @@ def make_victim(path: Path) -> str:
     return str(path)
 
 
+COMBINATIONS = (
+    "SELECT * FROM ({}) a, ({}) b, ({}) c",
+    "SELECT count(*) FROM ({}) a, ({}) b, ({}) c, ({}) d, ({}) e",
+    "SELECT * FROM ({}) a, ({}) b, ({}) c ORDER BY random()",
+    "SELECT DISTINCT a.*, b.* FROM ({}) a, ({}) b, ({}) c",
+    "SELECT group_concat(x) FROM (SELECT a.*, hex(b.rowid) AS x FROM ({}) a, ({}) b)",
+    "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r, ({}) a) SELECT * FROM r, ({}) b",
+    "SELECT ({}) || ({}) LIKE '%' || ({}) || '%'",
+    "{} EXCEPT {}",
+    "{}; {}",
+)
+
+
 def mutation(chance: random.Random, seeds: Sequence[str]) -> str:
-    """A statement with words exchanged for words of another, which often still runs, or with pieces spliced in."""
+    """A statement made of others as they are, or one with words exchanged or pieces spliced in."""
+    if chance.random() < 0.3:
+        frame = chance.choice(COMBINATIONS)
+        return frame.format(*(chance.choice(seeds) for _ in range(frame.count("{}"))))
     pieces = PIECES.findall(chance.choice(seeds))
-    for _ in range(chance.randint(1, 3)):
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
         other = PIECES.findall(chance.choice(seeds))
         if chance.random() < 0.7:
             exchange_word(chance, pieces, other)
@@ -79,18 +96,18 @@ def exchange_word(chance: random.Random, pieces: list[str], other: Sequence[str]
         pieces[place] = chance.choice(alike or words)
 
 
-def fuzz(folder: Path, seeds: Sequence[str], statements: int, limits: Limits, seed: int = 0) -> Outcome:
-    """Run mutations of the seeds one by one against a victim in an empty folder."""
-    database = make_victim(folder / "victim.sqlite")
-    make_victim(folder / "other.sqlite")
-    before, chance = fingerprint(folder), random.Random(seed)
+def fuzz(folder: Path, seeds: dict[str, list[str]], statements: int, limits: Limits, seed: int = 0) -> Outcome:
+    """Run mutations one by one. seeds: database file in `folder` -> statements; each database gets an equal share."""
+    before, chance, databases = fingerprint(folder), random.Random(seed), list(seeds)
     statuses: Counter[str] = Counter()
     overrun_s = memory_mb = 0.0
     with Sandbox(limits) as sandbox:
-        sandbox.execute([(database, "SELECT 1")])
-        for _ in range(statements):
+        sandbox.execute([(databases[0], "SELECT 1")])
+        for number in range(statements):
+            database = databases[number % len(databases)]
+            statement = mutation(chance, seeds[database])
             started = time.monotonic()
-            result = sandbox.execute([(database, mutation(chance, seeds))])[0]
+            result = sandbox.execute([(database, statement)])[0]
             overrun_s = max(overrun_s, time.monotonic() - started - limits.deadline_s)
             statuses[result.status] += 1
             memory_mb = max(memory_mb, child_memory_mb(sandbox))
@@ -118,6 +135,17 @@ def hostile_seeds(statements: Sequence[dict[str, Any]]) -> list[str]:
     return [text for text in texts if len(text) < LONGEST_SEED]
 
 
+def real_seeds(data: Path, folder: Path) -> dict[str, list[str]]:
+    """Spider's dev databases, copied into the folder, each with its gold queries."""
+    seeds: dict[str, list[str]] = {}
+    for example in load_examples("spider", "dev", data):
+        copy = folder / Path(example.database).name
+        if str(copy) not in seeds:
+            shutil.copyfile(example.database, copy)
+        seeds.setdefault(str(copy), []).append(example.gold_sql)
+    return seeds
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fuzz", description=__doc__)
     parser.add_argument("--hostile", type=Path, required=True, help="JSON file with hostile statements")
@@ -126,13 +154,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--deadline-s", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
-    seeds = hostile_seeds(json.loads(options.hostile.read_text())["statements"])
-    if options.data:
-        real = [
-            re.sub(r"\b(?:FROM|JOIN)\s+\w+", "FROM t", e.gold_sql) for e in load_examples("spider", "dev", options.data)
-        ]
-        seeds = seeds * max(1, len(real) // len(seeds)) + real
+    hostile = hostile_seeds(json.loads(options.hostile.read_text())["statements"])
     with tempfile.TemporaryDirectory() as folder:
+        seeds = {make_victim(Path(folder) / "victim.sqlite"): hostile}
+        for database, queries in (real_seeds(options.data, Path(folder)) if options.data else {}).items():
+            seeds[database] = [*queries, *hostile[:: max(1, len(hostile) // len(queries))]]
         outcome = fuzz(Path(folder), seeds, options.statements, Limits(deadline_s=options.deadline_s), options.seed)
     print(json.dumps(outcome.__dict__))
     return int(bool(outcome.changed_files) or outcome.overrun_s > GRACE_S or "crashed" in outcome.statuses)

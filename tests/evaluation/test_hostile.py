@@ -59,7 +59,8 @@ def test_every_hostile_statement_has_the_expected_outcome(hostile: list[dict[str
 def test_mutations_of_hostile_statements_neither_hang_nor_crash_nor_write(
     hostile: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    outcome = fuzz(tmp_path, hostile_seeds(hostile), statements=500, limits=Limits(deadline_s=0.2), seed=7)
+    seeds = {make_victim(tmp_path / "victim.sqlite"): hostile_seeds(hostile)}
+    outcome = fuzz(tmp_path, seeds, statements=500, limits=Limits(deadline_s=0.2), seed=7)
     assert outcome.changed_files == ()
     assert outcome.overrun_s < 0.5 + SLACK_S
     assert outcome.memory_mb < 768
