@@ -1,0 +1,146 @@
+"""Run every gold query once and list those that training should drop or weigh less.
+
+python -m evaluation.check_data --benchmark B [--data DIR] [--split train] [--out FILE]
+
+A gold may fail, time out, return nothing or only NULLs, depend on today's date or on chance, or have several right
+answers because its LIMIT cuts through rows that its ORDER BY does not tell apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlglot import exp
+
+from evaluation.benchmarks import BENCHMARKS, Example, load_split
+from evaluation.errors import exit_on_user_error
+from evaluation.judge import Gold, Judge
+from evaluation.ordering import parse, tie_groups
+from evaluation.sandbox import Limits
+from evaluation.score import at_least_one, write_whole
+
+Problem = Literal[
+    "failed", "timeout", "too_large", "empty", "nulls", "no_table", "time", "chance", "tied", "inner_limit"
+]
+# What makes a question useless for a reward, and what only makes its verdict weaker.
+DROP: tuple[Problem, ...] = ("failed", "timeout", "too_large", "no_table", "chance")
+DOWN_WEIGHT: tuple[Problem, ...] = ("empty", "nulls", "time", "tied", "inner_limit")
+CHUNK = 64
+_CHANCE = re.compile(r"\brandom(blob)?\s*\(", re.IGNORECASE)
+_NOW = re.compile(r"'now'|\bcurrent_(date|time|timestamp)\b|\b(date|time|datetime|julianday)\s*\(\s*\)", re.IGNORECASE)
+
+
+def problems(sql: str, gold: Gold) -> list[Problem]:
+    """What is wrong with a gold query, given what it returned; [] when nothing is.
+
+    tied: another choice among equal rows would be as right. inner_limit: the same may hold inside a subquery, where it
+    is not looked into.
+    """
+    execution = gold.execution
+    if execution.status != "ok":
+        return [
+            "timeout" if execution.status == "timeout" else "too_large" if execution.status == "too_large" else "failed"
+        ]
+    found: list[tuple[Problem, bool]] = [
+        ("empty", not execution.rows),
+        ("nulls", bool(execution.rows) and all(cell is None for row in execution.rows for cell in row)),
+        ("no_table", not execution.tables_read),
+        ("chance", execution.volatile and bool(_CHANCE.search(sql))),
+        ("time", execution.volatile and bool(_NOW.search(sql))),
+        ("tied", is_tied(gold)),
+        ("inner_limit", has_inner_limit(sql)),
+    ]
+    return [name for name, there in found if there]
+
+
+def is_tied(gold: Gold) -> bool:
+    """Whether the window of rows that gold returned begins or ends inside a run of rows with equal keys.
+
+    Runs of one and the same row leave no choice.
+    """
+    if gold.ranking is None:
+        return False
+    start, end = gold.ranking.start, gold.ranking.start + len(gold.execution.rows)
+    for first, last in tie_groups(gold.ranking.keys):
+        cut = first < start < last or first < end < last
+        if cut and len(set(gold.ranking.rows[first:last])) > 1:
+            return True
+    return False
+
+
+def has_inner_limit(sql: str) -> bool:
+    tree = parse(sql)
+    return tree is not None and any(limit.parent is not tree for limit in tree.find_all(exp.Limit))
+
+
+def check(examples: Sequence[Example], workers: int = 1, limits: Limits | None = None) -> list[dict[str, Any]]:
+    """A row per question with a problem: id, db_id, problems, action ("drop" or "down_weight"), error, sql."""
+    chunks = [examples[start : start + CHUNK] for start in range(0, len(examples), CHUNK)]
+
+    def work(share: list[Sequence[Example]]) -> list[dict[str, Any]]:
+        with Judge(limits) as judge:
+            pairs = [pair for chunk in share for pair in zip(chunk, judge.golds(chunk), strict=True)]
+        return [row for example, gold in pairs if (row := report(example, gold))]
+
+    places = {example.id: place for place, example in enumerate(examples)}
+    with ThreadPoolExecutor(workers) as pool:
+        rows = [row for rows in pool.map(work, (chunks[k::workers] for k in range(workers))) for row in rows]
+    return sorted(rows, key=lambda row: places[row["id"]])
+
+
+def report(example: Example, gold: Gold) -> dict[str, Any] | None:
+    found = problems(example.gold_sql, gold)
+    if not found:
+        return None
+    return {
+        "id": example.id,
+        "db_id": example.db_id,
+        "problems": found,
+        "action": "drop" if set(found) & set(DROP) else "down_weight",
+        "error": gold.execution.error,
+        "sql": example.gold_sql,
+    }
+
+
+def summary(rows: Sequence[dict[str, Any]], n: int) -> str:
+    """Counts by problem, as lines of text."""
+    lines = [f"{n} golds, {n - len(rows)} without a problem"]
+    for name in (*DROP, *DOWN_WEIGHT):
+        count = sum(name in row["problems"] for row in rows)
+        lines.append(f"  {name:12} {count:6}   {'drop' if name in DROP else 'down-weight'}")
+    return "\n".join(lines)
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m evaluation.check_data", description="Check every gold query.")
+    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
+    parser.add_argument("--data", type=Path, help="data directory of the benchmark (not needed for tiny)")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--out", type=Path, help="write a row per question with a problem (.jsonl)")
+    parser.add_argument("--workers", type=at_least_one, default=1, help="sandboxes at work at once")
+    return parser.parse_args(argv)
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    options = arguments(argv)
+    split = load_split(options.benchmark, options.split, options.data)
+    rows = check(split.examples, options.workers)
+    print(f"{split.dropped} of {split.total} questions have no database")
+    print(summary(rows, len(split.examples)))
+    for row in [row for row in rows if row["action"] == "drop"][:20]:
+        print(f"  {row['id']} {row['db_id']}: {', '.join(row['problems'])} {row['error'][:100]}")
+    if options.out:
+        write_whole(options.out, "".join(json.dumps(row) + "\n" for row in rows))
+        print(f"wrote {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
