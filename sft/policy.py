@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -30,7 +29,6 @@ from evaluation.errors import UserError
 from sft.config import LoraConfig, ModelConfig
 from sft.device import Device, detect
 
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of each optional kernel that is not there
 transformers.utils.logging.disable_progress_bar()
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -257,7 +255,7 @@ def _from_hub(name: str) -> Path:
 def _explained(what: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise UserError(f"{what} cannot be loaded: {error}") from error
 
 

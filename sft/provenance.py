@@ -1,0 +1,57 @@
+"""What an adapter was trained on, kept beside it in rollsql.json: with another prompt or another base it is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from evaluation.errors import UserError
+from graph.prompt import PROMPT_VERSION, prompt_digest
+from sft.config import ModelConfig
+from sft.policy import fingerprint
+
+FILE = "rollsql.json"
+_MEANING = {
+    "prompt_version": "version of the prompt",
+    "prompt_style": "style of the schema in the prompt",
+    "prompt_digest": "wording of the prompt",
+    "base_fingerprint": "base model",
+    "quantization": "quantisation of the base",
+}
+
+
+def provenance(model: ModelConfig, style: str) -> dict[str, str]:
+    """The keys of rollsql.json for an adapter of this base, trained with prompts of this style."""
+    return {
+        "prompt_version": PROMPT_VERSION,
+        "prompt_style": style,
+        "prompt_digest": prompt_digest(style),
+        "base_model": model.path,
+        "base_fingerprint": fingerprint(model.path),
+        "quantization": model.quantization,
+        "dtype": model.dtype,
+    }
+
+
+def as_file(model: ModelConfig, style: str) -> dict[str, str]:
+    """{file name: text}, for `sft.policy.save_adapter(…, extra=…)`."""
+    return {FILE: json.dumps(provenance(model, style), indent=2) + "\n"}
+
+
+def check(adapter: Path, model: ModelConfig, style: str) -> None:
+    """UserError when the adapter was trained with another prompt or base; one without rollsql.json passes."""
+    path = adapter / FILE
+    if not path.is_file():
+        return
+    try:
+        stored = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} must be JSON: {error}") from None
+    current = provenance(model, style)
+    different = [key for key in _MEANING if stored.get(key, current[key]) != current[key]]
+    if different:
+        key = different[0]
+        raise UserError(
+            f"the adapter {adapter} was trained with another {_MEANING[key]}: {key} {stored[key]}, now {current[key]}; "
+            "use the same model and prompt style, or train the adapter again"
+        )

@@ -1,0 +1,27 @@
+"""The curve of an SFT run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402
+
+
+def plot_loss(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Loss (left axis, nats per answer token) and share of tokens guessed right (right axis) over the steps."""
+    steps = [row["step"] for row in rows]
+    figure, loss = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    loss.plot(steps, [row["loss"] for row in rows], color="tab:blue")
+    loss.set(xlabel="step", ylabel="loss, nats per answer token", ylim=(0, None), title="SFT")
+    right = loss.twinx()
+    right.plot(steps, [row["token_accuracy"] for row in rows], color="tab:orange")
+    right.set(ylabel="answer tokens guessed right", ylim=(0, 1))
+    loss.yaxis.label.set_color("tab:blue")
+    right.yaxis.label.set_color("tab:orange")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

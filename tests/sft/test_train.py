@@ -1,0 +1,197 @@
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluation.benchmarks import load_examples
+from evaluation.errors import UserError
+from graph.prompt import PROMPT_VERSION
+from sft import policy, provenance
+from sft.config import SftConfig
+from sft.examples import PromptEncoder, training_examples
+from sft.train import IGNORED, chosen_examples, main, make_trainer, train
+from tests.toy_model import make_toy_model
+
+SIZES = ("red", "green", "blue", "old", "new", "big")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    return make_toy_model(tmp_path_factory.mktemp("toy") / "model")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    """A benchmark of its own: one database, twelve questions."""
+    directory = tmp_path_factory.mktemp("shop")
+    with sqlite3.connect(directory / "shop.sqlite") as connection:
+        connection.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, kind TEXT, price REAL)")
+    connection.close()
+    rows = [("How many {} items?", "SELECT count(*) FROM item WHERE kind = '{}'")]
+    rows += [("Price of the {} items?", "SELECT price FROM item WHERE kind = '{}'")]
+    lines = [
+        json.dumps({"db_id": "shop", "question": question.format(size), "sql": sql.format(size)})
+        for size in SIZES
+        for question, sql in rows
+    ]
+    (directory / "train.jsonl").write_text("\n".join(lines) + "\n")
+    return directory
+
+
+def settings(toy: Path, directory: Path, **train_settings) -> SftConfig:
+    return SftConfig.model_validate(
+        {
+            "run": {"name": "toy", "dir": str(directory)},
+            "model": {"path": str(toy), "max_length": 256},
+            "lora": {"r": 8},
+            "data": {"benchmark": "own"},
+            "train": {"batch_size": 4, "learning_rate": 1e-2, "epochs": 2, "log_every": 1, **train_settings},
+        }
+    )
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+
+def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_only(toy, shop, tmp_path):
+    config = settings(toy, tmp_path)
+    tokenizer = policy.load_tokenizer(str(toy))
+    encoder = PromptEncoder(tokenizer, "compact", 256)
+    items, _ = training_examples(load_examples("own", "train", shop), encoder, 256)
+    trainer = make_trainer(config, policy.load_model(config.model, config.lora), tokenizer, items)
+    prompts = {item.example.gold_sql: encoder.encode(item.example) for item in items}
+    seen = 0
+    for batch in trainer.get_train_dataloader():
+        for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
+            answer = labels[labels != IGNORED].tolist()
+            prompt = ids[(labels == IGNORED) & (mask == 1)].tolist()
+            assert answer[-1] == tokenizer.eos_token_id
+            assert prompt == prompts[tokenizer.decode(answer[:-1])]
+            assert ids[mask == 1].tolist() == prompt + answer
+            seen += 1
+    assert seen == 2 * len(SIZES)
+
+
+def test_the_adapter_learns_in_fp32(toy, shop, tmp_path):
+    config = settings(toy, tmp_path)
+    tokenizer = policy.load_tokenizer(str(toy))
+    items, _ = training_examples(load_examples("own", "train", shop), PromptEncoder(tokenizer), 256)
+    trainer = make_trainer(config, policy.load_model(config.model, config.lora), tokenizer, items)
+    assert {v.dtype for v in trainer.model.parameters() if v.requires_grad} == {torch.float32}
+
+
+def test_a_run_learns_and_leaves_all_that_it_promises(toy, shop, tmp_path, capsys):
+    run = train(settings(toy, tmp_path, epochs=10), shop)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 31))  # 12 questions in batches of 4, ten times
+    assert rows[0]["token_accuracy"] < 0.2 and rows[-1]["token_accuracy"] > 0.6
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert all(row["tokens_per_s"] > 0 and row["learning_rate"] >= 0 for row in rows)
+    kept = [name for name in files(run) if not name.startswith("tensorboard/events")]
+    adapter = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/rollsql.json"]
+    assert kept == [*adapter, "config.json", "metrics.jsonl", "report/sft_loss.png", "report/summary.json"]
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    assert (summary["questions"], summary["dropped"], summary["steps"]) == (12, 0, 30)
+    assert summary["adapter_digest"] == policy.read_adapter(run / "adapter").digest
+    printed = capsys.readouterr().out
+    assert "12 questions" in printed and "step 30/30" in printed and "tokens/s" in printed
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(toy, shop, tmp_path):
+    def digest(name: str, seed: int) -> str:
+        config = settings(toy, tmp_path, epochs=1)
+        run = config.run.model_copy(update={"name": name, "seed": seed})
+        return policy.read_adapter(train(config.model_copy(update={"run": run}), shop) / "adapter").digest
+
+    first = digest("a", 0)
+    assert digest("b", 0) == first != digest("c", 1)
+
+
+def test_micro_batches_change_memory_and_not_the_result(toy, shop, tmp_path):
+    losses = []
+    for micro in (4, 1):
+        config = settings(toy, tmp_path / str(micro), epochs=1, micro_batch_size=micro)
+        config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
+        rows = (train(config, shop) / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(row)["loss"] for row in rows])
+    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+
+
+def test_a_finished_run_is_refused_and_replaced_when_asked(toy, shop, tmp_path):
+    config = settings(toy, tmp_path, epochs=1)
+    before = policy.read_adapter(train(config, shop) / "adapter")
+    with pytest.raises(UserError, match="finished run.*run.overwrite=true"):
+        train(config, shop)
+    run = config.run.model_copy(update={"overwrite": True, "seed": 1})
+    after = policy.read_adapter(train(config.model_copy(update={"run": run}), shop) / "adapter")
+    assert after.digest != before.digest
+    assert len((tmp_path / "toy" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_an_adapter_is_refused_with_another_base_style_or_prompt(toy, shop, tmp_path):
+    config = settings(toy, tmp_path, epochs=1)
+    adapter = train(config, shop) / "adapter"
+    provenance.check(adapter, config.model, "compact")
+    with pytest.raises(UserError, match="another style of the schema.*compact, now ddl"):
+        provenance.check(adapter, config.model, "ddl")
+    other = make_toy_model(tmp_path / "other", seed=5)
+    with pytest.raises(UserError, match="another base model"):
+        provenance.check(adapter, config.model.model_copy(update={"path": str(other)}), "compact")
+    stored = json.loads((adapter / "rollsql.json").read_text())
+    (adapter / "rollsql.json").write_text(json.dumps(stored | {"prompt_version": "0"}))
+    with pytest.raises(UserError, match=f"another version of the prompt.* 0, now {PROMPT_VERSION}"):
+        provenance.check(adapter, config.model, "compact")
+
+
+def test_a_subset_is_drawn_by_seed_and_keeps_the_order_of_the_file(toy, shop, tmp_path):
+    every = [e.id for e in load_examples("own", "train", shop)]
+    data = settings(toy, tmp_path).data.model_copy(update={"max_examples": 5})
+    chosen = [e.id for e in chosen_examples(data, 0, shop)]
+    assert len(chosen) == 5 and chosen == [i for i in every if i in chosen]
+    assert chosen == [e.id for e in chosen_examples(data, 0, shop)] != [e.id for e in chosen_examples(data, 1, shop)]
+
+
+@pytest.mark.parametrize(
+    "override, says",
+    [
+        ("train.epoch=3", "did you mean train.epochs"),
+        ("model.path=no/such/model", "no/such/model does not exist"),
+        ("model.max_length=20", "every one of 12 questions is longer than model.max_length = 20"),
+        ("data.benchmark=spidre", "spider"),
+    ],
+)
+def test_bad_input_exits_with_2_one_message_and_nothing_written(toy, shop, tmp_path, capsys, override, says):
+    config = tmp_path / "run.toml"
+    config.write_text(f'[run]\ndir = "{tmp_path}/runs"\n[model]\npath = "{toy}"\n[data]\nbenchmark = "own"\n')
+    assert main(["--config", str(config), "--data", str(shop), override]) == 2
+    error = capsys.readouterr().err
+    assert says in error and "Traceback" not in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_exits_with_130_and_leaves_no_adapter_and_no_refusal(toy, shop, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f'[run]\nname = "cut"\ndir = "{tmp_path}"\n[model]\npath = "{toy}"\n[data]\nbenchmark = "own"\n'
+        "[train]\nepochs = 900\nlog_every = 1\nbatch_size = 4\n"
+    )
+    command = [sys.executable, "-m", "sft.train", "--config", str(config), "--data", str(shop)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("step"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in error
+    assert not (tmp_path / "cut" / "adapter").exists()
+    assert train(settings(toy, tmp_path, epochs=1).model_copy(update={"run": _named("cut", tmp_path)}), shop)
+
+
+def _named(name: str, directory: Path):
+    return SftConfig().run.model_copy(update={"name": name, "dir": str(directory)})
