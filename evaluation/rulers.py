@@ -15,6 +15,7 @@ from typing import Any
 from evaluation import spider_execution
 from evaluation.benchmarks import Example, read_records
 from evaluation.bird import ex_bird, soft_f1
+from evaluation.efficiency import Stopwatch
 from evaluation.errors import UserError
 from evaluation.exact_match import MatchSchema, em_spider, hardness, match_schema, same_as_from_tables_json
 from evaluation.judge import Judge, Verdict
@@ -31,9 +32,13 @@ NO_ROWS = Execution("ok")
 class Rulers:
     """A judge, and the official rulers beside it. One per thread."""
 
-    def __init__(self, limits: Limits | None = None, tables: Path | None = None) -> None:
-        """tables: a tables.json in Spider's form, for the foreign keys that em_spider goes by; else the databases'."""
+    def __init__(self, limits: Limits | None = None, tables: Path | None = None, timings: int = 0) -> None:
+        """tables: a tables.json in Spider's form, for the foreign keys that em_spider goes by; else the databases'.
+
+        timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out.
+        """
         self.judge = Judge(limits)
+        self._stopwatch = Stopwatch(limits, timings) if timings else None
         self._schemas = MatchSchemas(tables)
 
     def rows(self, items: Sequence[Item]) -> list[Row]:
@@ -60,11 +65,13 @@ class Rulers:
 
     def close(self) -> None:
         self.judge.close()
+        if self._stopwatch:
+            self._stopwatch.close()
 
     def _row(self, example: Example, sql: str, verdict: Verdict, gold: Execution, spider: bool) -> Row:
         seen = as_official(verdict.execution)
         schema, short = self._schemas.of(example), self._bounded(sql)
-        return {
+        row = {
             "id": example.id,
             "db_id": example.db_id,
             "hardness": example.hardness or hardness(example.gold_sql, schema),
@@ -77,6 +84,9 @@ class Rulers:
             "soft_f1": round(soft_f1(gold, seen), 6),
             "error_class": error_class(example.gold_sql, short, verdict),
         }
+        if self._stopwatch:
+            row["r_ves"] = round(self._stopwatch.r_ves(example.database, example.gold_sql, sql), 6)
+        return row
 
     def _bounded(self, sql: str) -> str:
         """The SQL, or for one too long to be run, something that no reader spends time on and that never runs."""

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
 from pathlib import Path
@@ -28,6 +28,7 @@ from evaluation.sandbox import Limits
 Row = dict[str, Any]
 CHUNK = 32  # questions given to a sandbox at once
 RULERS = ("ex_strict", "ex_spider", "em_spider", "ex_bird")
+MEANS = ("soft_f1", "r_ves")
 GROUPS = {"by_hardness": "hardness", "by_tables": "tables", "by_database": "db_id"}
 
 
@@ -37,10 +38,12 @@ def score(
     workers: int = 1,
     limits: Limits | None = None,
     tables: Path | None = None,
+    timings: int = 0,
 ) -> tuple[dict[str, Any], list[Row]]:
     """Scores and verdict rows of one predicted query per example, in order, judged by `workers` sandboxes.
 
     tables: the benchmark's tables.json, for em_spider; without it the databases' own foreign keys are used.
+    timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out.
 
     >>> scores, verdicts = score([], [])
     >>> scores["n"], verdicts
@@ -48,17 +51,18 @@ def score(
     """
     if len(examples) != len(predictions):
         raise ValueError(f"{len(examples)} examples and {len(predictions)} predictions must be as many")
-    rows = judge_all(list(zip(examples, predictions, strict=True)), workers, limits, tables)
+    items = list(zip(examples, predictions, strict=True))
+    rows = judge_all(items, workers, lambda: Rulers(limits, tables, timings))
     return summary(rows), rows
 
 
-def judge_all(items: Sequence[Item], workers: int, limits: Limits | None, tables: Path | None) -> list[Row]:
+def judge_all(items: Sequence[Item], workers: int, make_rulers: Callable[[], Rulers]) -> list[Row]:
     """Verdict rows in order. Threads mostly wait: SQL runs in the sandboxes' child processes."""
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     shares = [chunks[worker::workers] for worker in range(min(workers, len(chunks)))]
 
     def work(share_of_chunks: list[Sequence[Item]]) -> list[list[Row]]:
-        rulers = Rulers(limits, tables)
+        rulers = make_rulers()
         try:
             return [rulers.rows(chunk) for chunk in share_of_chunks]
         finally:
@@ -72,14 +76,15 @@ def judge_all(items: Sequence[Item], workers: int, limits: Limits | None, tables
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """{"n", "status": counts, "error_class": counts, ruler: {"all": share, "by_hardness": {...}, ...}}.
 
-    Soft-F1 is a mean of shares, so it has no interval: {"all": {"value", "n"}}.
+    Soft-F1 and R-VES are no shares, so they have no interval: {"all": {"value", "n"}}.
     """
+    means = [name for name in MEANS if rows and name in rows[0]]
     return {
         "n": len(rows),
         "status": counts(rows, "status"),
         "error_class": counts(rows, "error_class"),
         **{name: ruler(rows, name) for name in RULERS},
-        "soft_f1": {"all": {"value": sum(row["soft_f1"] for row in rows) / max(1, len(rows)), "n": len(rows)}},
+        **{name: {"all": {"value": sum(row[name] for row in rows) / len(rows), "n": len(rows)}} for name in means},
     }
 
 
@@ -130,6 +135,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="directory for scores.json and verdicts.jsonl")
     parser.add_argument("--workers", type=at_least_one, default=1, help="sandboxes at work at once")
     parser.add_argument("--deadline-s", type=float, default=Limits.deadline_s, help="time for one predicted query")
+    parser.add_argument("--timings", type=int, default=0, help="runs per query for r_ves (default: no r_ves)")
     return parser.parse_args(argv)
 
 
@@ -141,13 +147,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     predictions = read_predictions(options.predictions, split)
     out = make_directory(options.out)
     limits = Limits(deadline_s=options.deadline_s)
-    scores, rows = score(split.examples, predictions, options.workers, limits, split.tables)
+    scores, rows = score(split.examples, predictions, options.workers, limits, split.tables, options.timings)
     scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}
     write_whole(out / "verdicts.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     write_whole(out / "scores.json", json.dumps(scores, indent=1) + "\n")
     for name in RULERS:
         print(line(name, scores[name]["all"]))
-    print(f"soft_f1    {scores['soft_f1']['all']['value']:.4f}")
+    for name in MEANS:
+        if name in scores:
+            print(f"{name:10} {scores[name]['all']['value']:.4f}")
     print(f"wrote {out / 'scores.json'} and {out / 'verdicts.jsonl'}")
     return 0
 
