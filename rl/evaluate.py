@@ -23,11 +23,15 @@ def evaluate(
 ) -> dict[str, Any]:
     """`ex_strict` (greedy) and `ex_strict_sampled` (mean over `samples` at temperature 1), with 95 % intervals.
 
-    policy_step: the version that the engine holds; None is the base without adapter.
+    policy_step: the version that the engine holds; None is the base without adapter. A question whose prompt is over
+    the context counts as wrong.
     """
+    asked = [example for example in examples if policy.encoder.fits(policy.encoder.encode(example))]
     rows: list[dict[str, Any]] = []
-    for start in range(0, len(examples), CHUNK):
-        rows += _rows(policy, rewards, examples[start : start + CHUNK], samples, policy_step)
+    for start in range(0, len(asked), CHUNK):
+        rows += _rows(policy, rewards, asked[start : start + CHUNK], samples, policy_step)
+    by_id = {row["id"]: row for row in rows}
+    rows = [by_id.get(example.id) or _row(example, "", "over_context", False, 0.0) for example in examples]
     greedy = [row["correct"] for row in rows]
     sampled = [row["sampled_correct_rate"] for row in rows]
     return {
@@ -49,18 +53,28 @@ def _rows(
     many = policy.sample_with(examples, Sampling(samples, 1.0, max_tokens, seed=policy.seed), policy_step)
     answers = [[answer_of(r) for r in (*first, *rest)] for first, rest in zip(greedy, many, strict=True)]
     return [
-        {
-            "id": example.id,
-            "db_id": example.db_id,
-            "question": example.question,
-            "gold": example.gold_sql,
-            "sql": answers_K[0].sql,
-            "status": judged[0].verdict,
-            "correct": bool(judged[0].parts["correct"]),
-            "sampled_correct_rate": statistics.fmean(j.parts["correct"] for j in judged[1:]),
-        }
+        _row(
+            example,
+            answers_K[0].sql,
+            judged[0].verdict,
+            bool(judged[0].parts["correct"]),
+            statistics.fmean(j.parts["correct"] for j in judged[1:]),
+        )
         for example, answers_K, judged in zip(examples, answers, rewards.judge(examples, answers), strict=True)
     ]
+
+
+def _row(example: Example, sql: str, status: str, correct: bool, sampled_correct_rate: float) -> dict[str, Any]:
+    return {
+        "id": example.id,
+        "db_id": example.db_id,
+        "question": example.question,
+        "gold": example.gold_sql,
+        "sql": sql,
+        "status": status,
+        "correct": correct,
+        "sampled_correct_rate": sampled_correct_rate,
+    }
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:

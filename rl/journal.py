@@ -85,7 +85,7 @@ class Journal:
         phases = " ".join(f"{name} {value:.1f}" for name, value in seconds.items() if name != "step")
         return (
             f"step {step}/{self.last_step}  reward {row['reward']:.3f}  correct {row['correct']:.1%}  "
-            f"executable {row['executable']:.1%}  entropy {row.get('entropy', 0):.3f}  no signal {row['no_signal']:.0%}  "
+            f"executable {row['executable']:.1%}  entropy {row['entropy']:.3f}  no signal {row['no_signal']:.0%}  "
             f"mismatch {row.get('mismatch', 0):.4f}  {seconds['step']:.1f} s ({phases})"
         )
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from bitsandbytes.optim import PagedAdamW8bit
+from peft.helpers import disable_input_dtype_casting
 from pydantic import Field
 from torch import Tensor
 
@@ -64,7 +65,7 @@ class Learner:
     ) -> None:
         torch.manual_seed(seed)
         self.config, self.temperature, self.max_tokens, self.total_steps = config, temperature, max_tokens, total_steps
-        self.dtype = model.dtype  # bfloat16 also computes the fp32 LoRA weights in bf16, as the engine does: twice as fast
+        self.dtype = model.dtype  # in bfloat16 the fp32 adapter, too, is multiplied in bf16, as in the engine
         adapter = Path(init_adapter) if init_adapter else None
         self.model = load_model(model, lora, adapter, trainable=True)
         if config.kl:
@@ -171,8 +172,9 @@ class Learner:
 
     def _log_probs(self, packed: PackedBatch) -> tuple[Tensor, Tensor]:
         """log π and entropy at the N answer tokens, fp32, at the sampling temperature."""
-        causal_lm = self.model.get_base_model()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+        causal_lm, in_bf16 = self.model.get_base_model(), self.dtype == "bfloat16"
+        no_upcast = disable_input_dtype_casting(self.model, active=in_bf16)
+        with no_upcast, torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
             hidden = causal_lm.get_decoder()(
                 input_ids=packed.ids_RL,
                 position_ids=packed.positions_RL,
@@ -203,7 +205,7 @@ class Learner:
         return publish(self.model, step)
 
     def state(self) -> dict[str, bytes]:
-        """Everything that a resumed run needs, as files by name: safetensors and JSON, loaded without executing code."""
+        """Everything that a resumed run needs, as files by name: safetensors and JSON, which cannot execute code."""
         tensors, scalars = flatten_optimizer(self.optimizer.state_dict())
         weights = {name: parameter.detach() for name, parameter in self.trained.items()}
         record = {"optimizer": scalars, "updates": self.updates}

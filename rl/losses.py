@@ -29,9 +29,7 @@ class LossTerms:
     entropy: float = 0.0
 
 
-def token_weights(
-    lengths: Sequence[int], samples: int, aggregation: Aggregation, max_tokens: int
-) -> list[float]:
+def token_weights(lengths: Sequence[int], samples: int, aggregation: Aggregation, max_tokens: int) -> list[float]:
     """The weight of each token of each answer; `lengths` are the answers learned from, `samples` all of the step.
 
     sequence_mean: 1/(samples · L_i), GRPO as published. token_mean: 1/ΣL (DAPO).

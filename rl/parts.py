@@ -189,9 +189,7 @@ class PooledRewards:
 
 def reward_pool(config: RewardConfig) -> Pool:
     """The reward actors; a question whose judging is lost twice comes back as None."""
-    return Pool(
-        RewardWorker, config.deadline_s, method="judge_groups", size=config.workers, name="reward", lost=None
-    )
+    return Pool(RewardWorker, config.deadline_s, method="judge_groups", size=config.workers, name="reward", lost=None)
 
 
 def answer_of(rollout: Rollout) -> Answer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer

@@ -1,8 +1,8 @@
 """`python -m rl.train --config FILE [--data DIR] [key.sub=value …]`: the Ray driver. The same line again resumes.
 
-    driver:  questions ─► engine actor (vLLM) ─► reward actors (SQLite) ─► learner actor (4-bit base, LoRA)
-                               ▲                                               │
-                               └────────── adapter bytes, then canary ◄────────┘
+driver:  questions ─► engine actor (vLLM) ─► reward actors (SQLite) ─► learner actor (4-bit base, LoRA)
+                           ▲                                               │
+                           └────────── adapter bytes, then canary ◄────────┘
 """
 
 from __future__ import annotations
@@ -79,15 +79,15 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
     examples = {split: load_examples(config.data.benchmark, split, data) for split in ("train", "dev")}
     encoder = _encoder(config)
-    fitting = {split: _fitting(split, rows, encoder) for split, rows in examples.items()}
+    examples["train"] = _fitting(examples["train"], encoder)
     directory = config.run.path
-    identity = _identity(config, fitting["train"])
+    identity = _identity(config, examples["train"])
     with ExitStack() as stack:
         stack.enter_context(_locked(directory))
         checkpoint.newest(directory / "checkpoints", identity)  # refuses a foreign run before anything starts
         write_resolved(config, directory)
         stack.enter_context(start(num_cpus=4 + config.reward.workers))
-        run = _assemble(config, directory, fitting, encoder, identity, stack)
+        run = _assemble(config, directory, examples, encoder, identity, stack)
         _evaluate_once(run, "base", None)
         _learn(run)
         _save_adapter(run)
@@ -218,14 +218,14 @@ def _encoder(config: RlConfig) -> PromptEncoder:
     return PromptEncoder(load_tokenizer(config.model.path), config.data.prompt_style, longest)
 
 
-def _fitting(split: str, examples: list[Example], encoder: PromptEncoder) -> list[Example]:
-    """Examples whose prompt leaves room for an answer; the others are counted, and none left is an error."""
+def _fitting(examples: list[Example], encoder: PromptEncoder) -> list[Example]:
+    """Training questions whose prompt leaves room for an answer; the others are counted, and none left is an error."""
     kept = [example for example in examples if encoder.fits(encoder.encode(example))]
     if len(kept) < len(examples):
-        print(f"{split}: dropped {len(examples) - len(kept)} of {len(examples)} prompts over the context", flush=True)
+        print(f"train: dropped {len(examples) - len(kept)} of {len(examples)} prompts over the context", flush=True)
     if not kept:
         raise UserError(
-            f"every {split} prompt is longer than {encoder.max_prompt_tokens} tokens (model.max_length − "
+            f"every prompt is longer than {encoder.max_prompt_tokens} tokens (model.max_length − "
             "rollout.max_tokens): raise model.max_length, or choose a shorter data.prompt_style"
         )
     return kept
@@ -289,7 +289,7 @@ def _sft_seconds(run: Run) -> float:
         return 0.0
     (run.directory / "sft_metrics.jsonl").write_text(source.read_text())
     summary = source.parent / "report" / "summary.json"
-    return float(json.loads(summary.read_text()).get("seconds", 0.0)) if summary.exists() else 0.0
+    return sum(json.loads(summary.read_text())["seconds"].values()) if summary.exists() else 0.0
 
 
 if __name__ == "__main__":

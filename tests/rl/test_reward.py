@@ -45,7 +45,9 @@ def test_the_shuffled_control_permutes_rewards_and_leaves_verdicts():
     assert all([r.verdict for r in group][:2] == ["correct"] * 2 for group in groups)
 
 
-@pytest.mark.parametrize("hack", ["SELECT 1", "-- nothing", "SELECT * FROM sqlite_master LIMIT 0", "PRAGMA user_version", ""])
+@pytest.mark.parametrize(
+    "hack", ["SELECT 1", "-- nothing", "SELECT * FROM sqlite_master LIMIT 0", "PRAGMA user_version", ""]
+)
 def test_queries_that_answer_nothing_earn_nothing(worker, examples, hack):
     judged = [worker.judge(example, hack) for example in examples]
     assert not any(j.parts["correct"] for j in judged)
