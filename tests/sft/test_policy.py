@@ -112,8 +112,8 @@ def test_the_adapter_config_is_what_an_engine_reads(toy):
 def test_a_failed_save_leaves_the_old_adapter_whole(toy, tmp_path):
     version = policy.publish(policy.load_model(ModelConfig(path=str(toy)), LORA), 1)
     policy.save_adapter(version, tmp_path / "adapter")
-    with pytest.raises(TypeError):
-        policy.save_adapter(version, tmp_path / "adapter", {"bad.txt": None})
+    with pytest.raises(FileNotFoundError):
+        policy.save_adapter(version, tmp_path / "adapter", {"no such folder/note.txt": "cannot be written"})
     assert policy.read_adapter(tmp_path / "adapter", 1) == version
     assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
 
