@@ -23,7 +23,7 @@ Point = tuple[float, float]  # (x, y)
 def plot_loss(points: Sequence[Point], out: Path) -> None:
     """Training loss of the warm-up, nats per token, over optimizer steps."""
     figure, [[axes]] = _figure(6.4, 3.8, 1, 1)
-    _curve(axes, points, COLOURS["sft"])
+    axes.plot(*_xy(points), color=COLOURS["sft"], linewidth=2)  # its points are means over steps already
     _label(axes, "SFT loss", "optimizer step", "nats per token")
     axes.set_ylim(bottom=0)
     _save(figure, out)
@@ -42,7 +42,7 @@ def plot_rl_curves(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
         _curve(axes, [(row["step"], row[key]) for row in rows if key in row], COLOURS["rl"])
         _label(axes, title, "RL step", unit)
         if percent:
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     _save(figure, out)
 
 
@@ -61,7 +61,7 @@ def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path) -
     _label(axes, f"Execution accuracy (strict) on {n} dev questions", "", "")
     axes.set_xticks([0, 1], ["greedy answer", f"sampled at T = 1, mean of {samples}"])
     axes.tick_params(axis="x", length=0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(False, axis="x")
     top = max(stage[f"{key}_ci"][1] for stage in stages.values() for key in ("ex_strict", "ex_strict_sampled"))
     axes.set_ylim(0, min(1.12, max(0.1, top * 1.18)))
@@ -79,7 +79,7 @@ def plot_comparison(train: Mapping[str, Sequence[Point]], dev: Mapping[str, Sequ
     _label(left, "Correct, training questions", "RL step", "share of samples")
     _label(right, "Correct, dev questions", "RL step", "share of samples")
     for axes in (left, right):
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.margins(y=0.15)
         axes.legend(frameon=False, fontsize=9)
     _save(figure, out)
@@ -101,6 +101,7 @@ def moving_average(points: Sequence[Point], window: int) -> list[Point]:
 def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()
 
 

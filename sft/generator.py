@@ -292,7 +292,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
     slots = config.live_versions + 1  # a new version is registered before the oldest is dropped
     args = EngineArgs(
         model=config.model,
-        dtype=config.dtype,  # type: ignore[arg-type]
+        dtype=config.dtype,
         seed=config.seed,
         skip_tokenizer_init=True,
         generation_config="vllm",  # nothing of the model's generation_config.json may leak into sampling
@@ -305,7 +305,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         enable_lora=True,
         max_loras=slots,
         max_cpu_loras=slots,
-        max_lora_rank=snap_rank(config.max_lora_rank),  # type: ignore[arg-type]
+        max_lora_rank=snap_rank(config.max_lora_rank),
         logprobs_mode="processed_logprobs",
         max_logprobs=1,
         enforce_eager=on_cpu,

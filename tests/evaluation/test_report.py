@@ -2,6 +2,9 @@
 
 import json
 import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,7 @@ from evaluation.report import compare, main, mcnemar_p, plot_control, seeds_tabl
 PNG = b"\x89PNG\r\n"
 
 
-def evaluation(correct, rates, sql="SELECT 1"):
+def evaluation(correct: Sequence[int], rates: Sequence[float], sql: str = "SELECT 1") -> dict[str, Any]:
     n = len(correct)
     rows = [
         {
@@ -38,7 +41,7 @@ def evaluation(correct, rates, sql="SELECT 1"):
     }
 
 
-def write_run(path, evaluations, steps=40, seed=0):
+def write_run(path: Path, evaluations: Mapping[str, Any], steps: int = 40, seed: int = 0) -> Path:
     rng = random.Random(seed)
     (path / "evaluations").mkdir(parents=True)
     for stage, found in evaluations.items():
@@ -62,7 +65,7 @@ def write_run(path, evaluations, steps=40, seed=0):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Path:
     return write_run(
         tmp_path / "rl",
         {
@@ -73,7 +76,7 @@ def run(tmp_path):
     )
 
 
-def test_the_summary_holds_the_figures_of_every_stage_and_the_paired_gain(run):
+def test_the_summary_holds_the_figures_of_every_stage_and_the_paired_gain(run: Path) -> None:
     summary = json.loads((write_report(run) / "summary.json").read_text())
     assert [summary[stage]["ex_strict"] for stage in ("base", "sft", "rl")] == [0.0, 0.4, 0.6]
     assert summary["sft"]["ex_strict_sampled"] == 0.5
@@ -87,7 +90,7 @@ def test_the_summary_holds_the_figures_of_every_stage_and_the_paired_gain(run):
     assert (low, high) == pytest.approx((0.125 - 0.0817, 0.125 + 0.0817), abs=1e-3)
 
 
-def test_the_report_shows_what_rl_fixed_and_broke_in_valid_table_cells(run):
+def test_the_report_shows_what_rl_fixed_and_broke_in_valid_table_cells(run: Path) -> None:
     text = (write_report(run) / "report.md").read_text()
     fixed = text.split("## Questions that RL fixed (3)")[1].split("## Questions that RL broke (1)")
     rows = [line for line in fixed[0].splitlines() if line.startswith("| shop")]
@@ -100,7 +103,7 @@ def test_the_report_shows_what_rl_fixed_and_broke_in_valid_table_cells(run):
     assert "| SFT | 40.0 % |" in text and "p = 0.62" in text
 
 
-def test_every_picture_is_drawn_and_named_in_the_report(run):
+def test_every_picture_is_drawn_and_named_in_the_report(run: Path) -> None:
     report = write_report(run)
     text = (report / "report.md").read_text()
     for name in ("dev_ex.png", "sft_loss.png", "rl_curves.png"):
@@ -109,7 +112,7 @@ def test_every_picture_is_drawn_and_named_in_the_report(run):
     assert not list(report.glob("*.partial"))
 
 
-def test_a_run_without_evaluations_or_warm_up_still_gets_its_curves(tmp_path):
+def test_a_run_without_evaluations_or_warm_up_still_gets_its_curves(tmp_path: Path) -> None:
     run = write_run(tmp_path / "young", {}, steps=2)
     (run / "sft_metrics.jsonl").unlink()
     report = write_report(run)
@@ -117,7 +120,9 @@ def test_a_run_without_evaluations_or_warm_up_still_gets_its_curves(tmp_path):
     assert json.loads((report / "summary.json").read_text())["rl_steps"] == 2
 
 
-def test_a_directory_without_a_run_and_a_torn_metrics_file_are_user_errors(tmp_path, run, capsys):
+def test_a_directory_without_a_run_and_a_torn_metrics_file_are_user_errors(
+    tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(UserError, match="does not exist"):
         write_report(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -129,18 +134,20 @@ def test_a_directory_without_a_run_and_a_torn_metrics_file_are_user_errors(tmp_p
         write_report(run)
 
 
-def test_mcnemar_is_the_two_sided_binomial_test():
+def test_mcnemar_is_the_two_sided_binomial_test() -> None:
     assert mcnemar_p(0, 0) == 1.0
     assert mcnemar_p(10, 0) == pytest.approx(2 / 1024)
     assert mcnemar_p(2, 9) == mcnemar_p(9, 2) == pytest.approx(2 * (1 + 11 + 55) / 2048)
 
 
-def test_t_intervals_of_three_seeds_use_two_degrees_of_freedom():
+def test_t_intervals_of_three_seeds_use_two_degrees_of_freedom() -> None:
     # mean 2, sd 1, half width 4.303 × 1 / √3 = 2.484
     assert t_interval([1.0, 2.0, 3.0]) == pytest.approx((-0.484, 4.484), abs=1e-3)
 
 
-def test_the_table_of_seeds_gives_means_intervals_and_each_gain(tmp_path, capsys):
+def test_the_table_of_seeds_gives_means_intervals_and_each_gain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = []
     for seed, right in enumerate((5, 6, 7)):
         found = {
@@ -160,12 +167,12 @@ def test_the_table_of_seeds_gives_means_intervals_and_each_gain(tmp_path, capsys
         seeds_table(runs)
 
 
-def test_evaluations_of_different_questions_are_not_compared():
+def test_evaluations_of_different_questions_are_not_compared() -> None:
     with pytest.raises(UserError, match="same questions"):
         compare(evaluation([1], [1.0]), evaluation([1, 0], [1.0, 0.0]))
 
 
-def test_the_control_plot_draws_several_runs(tmp_path, run):
+def test_the_control_plot_draws_several_runs(tmp_path: Path, run: Path) -> None:
     other = write_run(tmp_path / "shuffled", {}, seed=1)
     (other / "dev.jsonl").write_text('{"step": 10, "ex_strict": 0.4, "ex_strict_sampled": 0.5}\n')
     plot_control({"reward": run, "shuffled": other}, tmp_path / "control.png")

@@ -3,6 +3,9 @@
 import dataclasses
 import gc
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import peft
 import pytest
@@ -29,12 +32,12 @@ PRELOADED = os.environ.get("LD_PRELOAD")
 
 
 @pytest.fixture(scope="module")
-def model_path(tmp_path_factory):
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_toy_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
-def learner(model_path):
+def learner(model_path: Path) -> peft.PeftModel:
     torch.manual_seed(1)
     config = ModelConfig(path=str(model_path), quantization="none", dtype="float32")
     model = load_model(config, LoraConfig(r=8, alpha=16))
@@ -43,7 +46,7 @@ def learner(model_path):
 
 
 @pytest.fixture(scope="module")
-def generator(model_path, learner):
+def generator(model_path: Path, learner: peft.PeftModel) -> Iterator[Generator]:
     config = GeneratorConfig(str(model_path), "float32", max_model_len=512, max_lora_rank=8, kv_cache_gib=0.05)
     generator = Generator(config)
     generator.load(publish(learner, step=1))
@@ -59,14 +62,16 @@ def randomise(model: peft.PeftModel, seed: int) -> None:
             parameter.data = torch.randn(parameter.shape, generator=noise) * 0.2
 
 
-def learner_log_probs(model, prompt: list[int], answer: list[int], temperature: float) -> torch.Tensor:
+def learner_log_probs(model: peft.PeftModel, prompt: list[int], answer: list[int], temperature: float) -> torch.Tensor:
     with torch.no_grad():
         logits = model(torch.tensor([[*prompt, *answer]])).logits[0, len(prompt) - 1 : -1]
     return (logits / temperature).log_softmax(-1)[torch.arange(len(answer)), torch.tensor(answer)]
 
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0])
-def test_log_probabilities_of_sampled_ids_are_those_of_the_learner(generator, learner, temperature):
+def test_log_probabilities_of_sampled_ids_are_those_of_the_learner(
+    generator: Generator, learner: peft.PeftModel, temperature: float
+) -> None:
     groups = generator.sample(PROMPTS, Sampling(4, temperature, max_tokens=24, seed=3), step=1)
     for prompt, samples in zip(PROMPTS, groups, strict=True):
         for sample in samples:
@@ -74,7 +79,9 @@ def test_log_probabilities_of_sampled_ids_are_those_of_the_learner(generator, le
             assert (torch.tensor(sample.log_probs) - expected).abs().max() < 1e-4
 
 
-def test_scores_are_teacher_forced_log_probabilities_at_temperature_one(generator, learner):
+def test_scores_are_teacher_forced_log_probabilities_at_temperature_one(
+    generator: Generator, learner: peft.PeftModel
+) -> None:
     answers = [[9, 200, 31, 2], [7], [400, 401, 2], [12, 13]]
     for step, adapter_on in ((1, True), (None, False)):
         scores = generator.score(PROMPTS, answers, step)
@@ -85,7 +92,7 @@ def test_scores_are_teacher_forced_log_probabilities_at_temperature_one(generato
             assert (torch.tensor(score) - expected).abs().max() < 1e-4
 
 
-def test_samples_differ_within_a_group_and_replay_with_the_seed(generator):
+def test_samples_differ_within_a_group_and_replay_with_the_seed(generator: Generator) -> None:
     sampling = Sampling(n=8, temperature=1.0, max_tokens=16, seed=11)
     twins = [PROMPTS[0], PROMPTS[0], PROMPTS[1]]  # the same question twice must not give the same samples twice
     first = generator.sample(twins, sampling, 1)
@@ -94,7 +101,7 @@ def test_samples_differ_within_a_group_and_replay_with_the_seed(generator):
     assert generator.sample(twins, dataclasses.replace(sampling, seed=12), 1) != first
 
 
-def test_an_answer_ends_with_the_stop_id_or_is_cut_at_max_tokens(generator):
+def test_an_answer_ends_with_the_stop_id_or_is_cut_at_max_tokens(generator: Generator) -> None:
     groups = generator.sample(PROMPTS, Sampling(16, 1.5, max_tokens=60, seed=0), None)
     samples = [sample for group in groups for sample in group]
     assert {sample.finish_reason for sample in samples} == {"stop", "length"}
@@ -105,7 +112,7 @@ def test_an_answer_ends_with_the_stop_id_or_is_cut_at_max_tokens(generator):
         assert not set(sample.token_ids[:-1]) & set(generator.stop_token_ids)
 
 
-def test_greedy_answers_are_the_most_likely_ids_and_need_no_seed(generator, learner):
+def test_greedy_answers_are_the_most_likely_ids_and_need_no_seed(generator: Generator, learner: peft.PeftModel) -> None:
     [[sample]] = generator.sample(PROMPTS[:1], Sampling(1, 0.0, max_tokens=5), 1)
     ids = list(PROMPTS[0])
     for token in sample.token_ids:
@@ -116,7 +123,9 @@ def test_greedy_answers_are_the_most_likely_ids_and_need_no_seed(generator, lear
         Sampling(2, 0.0, max_tokens=5)
 
 
-def test_a_new_version_changes_the_answers_and_old_ones_are_freed(generator, learner):
+def test_a_new_version_changes_the_answers_and_old_ones_are_freed(
+    generator: Generator, learner: peft.PeftModel
+) -> None:
     greedy = Sampling(1, 0.0, max_tokens=12)
     before, names = generator.sample(PROMPTS, greedy, 1), set(generator.loaded().values())
     for step in (2, 3):
@@ -135,7 +144,7 @@ def test_a_new_version_changes_the_answers_and_old_ones_are_freed(generator, lea
     assert (torch.tensor(scores) - expected).abs().max() < 1e-4
 
 
-def test_one_batch_may_hold_different_versions_and_the_base(generator, learner):
+def test_one_batch_may_hold_different_versions_and_the_base(generator: Generator, learner: peft.PeftModel) -> None:
     randomise(learner, 5)
     generator.load(publish(learner, 5))
     steps = [5, None, next(iter(generator.loaded()))]
@@ -146,7 +155,7 @@ def test_one_batch_may_hold_different_versions_and_the_base(generator, learner):
     assert alone[0] != alone[1] != alone[2] != alone[0]
 
 
-def run_together(generator, ids, lora_requests):
+def run_together(generator: Generator, ids: list[int], lora_requests: list[Any]) -> list[list[float]]:
     from sft.generator import _last_logprobs, _scoring_params
 
     for i, request in enumerate(lora_requests):
@@ -156,7 +165,9 @@ def run_together(generator, ids, lora_requests):
     return [_last_logprobs(done[f"t{i}"].prompt_logprobs, 3) for i in range(len(lora_requests))]
 
 
-def test_an_adapter_whose_names_match_nothing_is_refused_and_the_old_one_serves_on(generator, learner):
+def test_an_adapter_whose_names_match_nothing_is_refused_and_the_old_one_serves_on(
+    generator: Generator, learner: peft.PeftModel
+) -> None:
     good = publish(learner, 9)
     live = dict(generator.loaded())
     for old, new in (("base_model.model.", "base_model.model.model."), ("layers.1", "layers.7")):
@@ -173,23 +184,23 @@ def renamed(version: PolicyVersion, old: str, new: str) -> PolicyVersion:
     return dataclasses.replace(version, adapter=safetensors.torch.save(renamed))
 
 
-def test_progress_counts_finished_prompts(generator):
-    seen = []
+def test_progress_counts_finished_prompts(generator: Generator) -> None:
+    seen: list[int] = []
     generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=3), None, on_progress=seen.append)
     assert seen == [1, 2, 3, 4]
 
 
-def test_a_prompt_that_fills_the_context_is_a_user_error(generator):
+def test_a_prompt_that_fills_the_context_is_a_user_error(generator: Generator) -> None:
     with pytest.raises(UserError, match=r"1 to 511 tokens.*prompt 1 has 512"):
         generator.sample([[5], [5] * 512], Sampling(1, 1.0, max_tokens=3), None)
 
 
-def test_an_empty_call_gives_an_empty_answer(generator):
+def test_an_empty_call_gives_an_empty_answer(generator: Generator) -> None:
     assert generator.sample([], Sampling(2, 1.0, max_tokens=3), None) == []
 
 
-def test_an_interrupted_call_leaves_no_request_behind(generator):
-    def interrupt(done):
+def test_an_interrupted_call_leaves_no_request_behind(generator: Generator) -> None:
+    def interrupt(done: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -198,7 +209,7 @@ def test_an_interrupted_call_leaves_no_request_behind(generator):
     assert len(generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=3), None)) == 4
 
 
-def test_closing_leaves_the_process_as_it_was(model_path, generator):
+def test_closing_leaves_the_process_as_it_was(model_path: Path, generator: Generator) -> None:
     threads, directory = torch.get_num_threads(), generator._adapters
     generator.close()
     gc.collect()
@@ -209,7 +220,7 @@ def test_closing_leaves_the_process_as_it_was(model_path, generator):
     assert os.environ.get("LD_PRELOAD") == PRELOADED
 
 
-def test_stop_ids_come_from_config_generation_config_and_tokenizer(tmp_path, model_path):
+def test_stop_ids_come_from_config_generation_config_and_tokenizer(tmp_path: Path, model_path: Path) -> None:
     assert stop_token_ids(model_path) == [2]
     (tmp_path / "config.json").write_text('{"eos_token_id": 7}')
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": [7, 9]}')
@@ -223,7 +234,7 @@ def test_stop_ids_come_from_config_generation_config_and_tokenizer(tmp_path, mod
         stop_token_ids(tmp_path)
 
 
-def test_a_model_that_is_not_there_or_too_short_a_context_is_a_user_error(model_path):
+def test_a_model_that_is_not_there_or_too_short_a_context_is_a_user_error(model_path: Path) -> None:
     with pytest.raises(UserError, match="no-such-model"):
         Generator(GeneratorConfig("no-such-model"))
     with pytest.raises(UserError, match="at most the 1024 positions"):
@@ -232,7 +243,7 @@ def test_a_model_that_is_not_there_or_too_short_a_context_is_a_user_error(model_
         Generator(GeneratorConfig(str(model_path), kv_cache_gib=0.00001))
 
 
-def test_ranks_snap_up_and_seeds_do_not_collide():
+def test_ranks_snap_up_and_seeds_do_not_collide() -> None:
     assert [snap_rank(rank) for rank in (1, 2, 8, 9, 512)] == [1, 8, 8, 16, 512]
     with pytest.raises(UserError, match="at most 512"):
         snap_rank(513)
