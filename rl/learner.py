@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from sft.config import LoraConfig, ModelConfig, Settings
 from sft.policy import PolicyVersion, load_model, load_tokenizer, publish
 
 REFERENCE = "reference"
+Totals = defaultdict[str, float]
+"""Sums over the micro-batches of a step, by name."""
 
 
 class LearnerConfig(Settings):
@@ -91,7 +93,7 @@ class Learner:
         """
         start = time.perf_counter()
         useful = [group for group in groups if group.has_signal]
-        totals: Counter[str] = Counter()
+        totals: Totals = defaultdict(float)
         if not useful:  # engine and learner are compared every step, also when there is nothing to learn
             with torch.no_grad():
                 self._loss(groups[:1], [[0.0] * len(groups[0].rollouts)], totals)
@@ -109,7 +111,7 @@ class Learner:
             "learner_tokens_per_s": tokens / (time.perf_counter() - start),
         }
 
-    def _update(self, groups: Sequence[Group], samples: int, step: int, totals: Counter[str]) -> None:
+    def _update(self, groups: Sequence[Group], samples: int, step: int, totals: Totals) -> None:
         kept = [_without_truncated(g) for g in groups] if self.config.truncated == "mask" else list(groups)
         kept = [group for group in kept if group.rollouts]
         lengths = [len(r.token_ids) for g in kept for r in g.rollouts]
@@ -121,7 +123,7 @@ class Learner:
             self._loss([kept[i] for i in batch], [weights_of[i] for i in batch], totals).backward()
         self._apply(step, totals)
 
-    def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]], totals: Counter[str]) -> Tensor:
+    def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]], totals: Totals) -> Tensor:
         """This micro-batch's share of the step's loss, `weights` per answer; adds its metrics to `totals`."""
         packed = pack([g.rollouts for g in groups], self.pad_id).to(self.device)
         per_token = [
@@ -139,10 +141,11 @@ class Learner:
         totals["tokens"] += len(per_token)
         totals["entropy_learned_sum"] += float(entropy_N.detach().sum())
         totals["mismatch_max"] = max(totals["mismatch_max"], metrics.pop("mismatch_max"))
-        totals.update(metrics)
+        for name, value in metrics.items():
+            totals[name] += value
         return loss
 
-    def _apply(self, step: int, totals: Counter[str]) -> None:
+    def _apply(self, step: int, totals: Totals) -> None:
         """Clips, steps and clears. A gradient that is not finite is dropped and counted."""
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.max_grad_norm)
         if torch.isfinite(norm):

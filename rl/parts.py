@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cluster.actor import Handle
 from cluster.pool import Pool
@@ -156,7 +157,7 @@ class EnginePolicy:
             )
         return mean
 
-    def _wait(self, handle: Handle, method: str, *args: object):  # noqa: ANN202
+    def _wait(self, handle: Handle, method: str, *args: object) -> Any:
         return handle.call(method, *args).result(self.limits.timeout_s)
 
 

@@ -3,8 +3,10 @@ import torch
 
 from rl.losses import LossTerms, k2, policy_loss, token_weights
 
+DEFAULT = LossTerms()
 
-def loss_of(log_probs, behaviour, advantages, terms=LossTerms()):
+
+def loss_of(log_probs, behaviour, advantages, terms=DEFAULT):
     parameter = torch.tensor(log_probs, requires_grad=True)
     weights = torch.full((len(log_probs),), 1.0 / len(log_probs))
     loss, metrics = policy_loss(parameter, torch.tensor(behaviour), torch.tensor(advantages), weights, terms)
