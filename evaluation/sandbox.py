@@ -24,6 +24,7 @@ import contextlib
 import marshal
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -48,17 +49,27 @@ _MAX_CACHED_SHARE = 16  # one result may take at most this share of the cache
 
 @dataclass(frozen=True)
 class Limits:
-    """What one statement may take. The answer comes within deadline_s + grace_s + 0.1 s, whatever the statement."""
+    """What one statement may take.
 
-    deadline_s: float = 1.0  # of processor time
-    grace_s: float = 0.4  # more by the clock on the wall: half of it to stop orderly, then the child ends itself
+    On a machine with a free core the answer comes within deadline_s + grace_s, whatever the statement; on a busy one,
+    where a statement must wait for its turn, within wall_factor times that.
+    """
+
+    deadline_s: float = 1.0  # of processor time, so that a verdict does not hang on what else the machine does
+    grace_s: float = 0.3  # of processor time to stop orderly; then the child ends itself
+    wall_factor: float = 4.0
     max_rows: int = 200_000
     max_bytes: int = 32 * 2**20  # of all rows, serialised
     max_sql_bytes: int = 50_000
     max_cell_bytes: int = 1_000_000
-    heap_bytes: int = 96 * 2**20  # SQLite's own memory; the hungriest gold of Spider takes over 64
+    heap_bytes: int = 84 * 2**20  # SQLite's own memory; Spider's hungriest golds need over 80
     memory_bytes: int = 768 * 2**20  # address space of the child
     cache_bytes: int = 64 * 2**20  # of remembered results, serialised; 0 = remember nothing
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds by the clock on the wall after which a statement is given up, however little it has run."""
+        return self.wall_factor * (self.deadline_s + self.grace_s)
 
     def of_sqlite(self) -> list[tuple[int, int]]:
         """(sqlite3.SQLITE_LIMIT_ number, value) for `Connection.setlimit`."""
@@ -177,7 +188,7 @@ class _Child:
         self.pid = self._process.pid
         self.alive = True
         self._frames = _Frames(self._process.stdout.fileno())  # type: ignore[union-attr]
-        self._send({**asdict(limits), "sqlite_limits": limits.of_sqlite()})
+        self._send({**asdict(limits), "wall_s": limits.wall_s, "sqlite_limits": limits.of_sqlite()})
         if self._frames.read(START_TIMEOUT_S) is None:
             self.kill()
             raise RuntimeError(f"the SQL sandbox did not start within {START_TIMEOUT_S} s ({sys.executable} {CHILD})")
@@ -185,7 +196,7 @@ class _Child:
     def answers(self, requests: Sequence[Request]) -> Iterator[tuple[Execution, int]]:
         """Answers in order; ends early, with the verdict on the statement that did it, when the child dies."""
         self._send(list(requests))
-        patience_s = self._limits.deadline_s + self._limits.grace_s + _PARENT_SLACK_S
+        patience_s = self._limits.wall_s + _PARENT_SLACK_S
         for _ in requests:
             sent = monotonic()
             payload = self._frames.read(patience_s)
@@ -211,12 +222,12 @@ class _Child:
                     part = part[self._process.stdin.write(part) or 0 :]  # type: ignore[union-attr]
 
     def _post_mortem(self, seconds: float) -> Execution:
-        if self._process.poll() is None and seconds < self._limits.deadline_s:
+        if self._frames.ended:  # the child is dead or dying: its exit code says of what
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1)
+                self._process.wait(START_TIMEOUT_S)
         code = self._process.poll()
         self.kill()
-        if code is None or code == -14:  # still running, or ended by its own SIGALRM
+        if code in (None, -signal.SIGALRM, -signal.SIGPROF):  # still running, or ended by its own alarm
             error = f"ran longer than the deadline of {self._limits.deadline_s} s and was killed"
             return Execution("timeout", error=error, seconds=seconds)
         return Execution("crashed", error=f"the process that ran it ended with code {code}", seconds=seconds)
@@ -230,6 +241,7 @@ class _Frames:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN | select.POLLHUP)
         self._buffer = bytearray()
+        self.ended = False
 
     def read(self, timeout_s: float) -> bytes | None:
         """The next payload; None at the end of the pipe or after timeout_s without a whole one."""
@@ -240,6 +252,7 @@ class _Frames:
                 return None
             data = os.read(self._fd, 1 << 20)
             if not data:
+                self.ended = True
                 return None
             self._buffer += data
         return payload

@@ -19,7 +19,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
-    with Judge(Limits(deadline_s=0.3)) as judge:
+    with Judge(Limits(deadline_s=1.0)) as judge:
         yield judge
 
 

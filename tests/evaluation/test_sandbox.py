@@ -157,7 +157,7 @@ def test_a_child_that_stops_answering_is_killed(victim: str) -> None:
         started = time.monotonic()
         results = sandbox.execute([(victim, "SELECT 2"), (victim, "SELECT 3")])
         assert [result.status for result in results] == ["timeout", "ok"]
-        assert time.monotonic() - started < QUICK.deadline_s + 0.5 + SLACK_S
+        assert time.monotonic() - started < QUICK.wall_s + SLACK_S
 
 
 def test_equal_queries_run_once_and_answers_are_remembered_by_content(tmp_path: Path) -> None:
