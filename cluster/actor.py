@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,20 +92,24 @@ class Pending:
 
     def _timed_out(self, timeout_s: float) -> str:
         handle = self._handle
-        queued = handle.queued()
-        return f"{self.what}: no answer in {timeout_s:g} s ({queued} calls unanswered there; {handle.where()})"
+        waited = max(timeout_s, time.monotonic() - self._since)
+        return f"{self.what}: no answer in {waited:.3g} s ({handle.queued()} calls unanswered there; {handle.where()})"
 
 
 class Handle:
     """One actor. `name` serves messages and process titles; it need not be unique."""
 
-    def __init__(self, actor: Any, request: Request) -> None:
+    def __init__(self, start: Callable[[], Any], request: Request) -> None:
         self.name = request.name
-        self._actor = actor
+        self._start = start
         self._request = request
+        self._begin()
+
+    def _begin(self) -> None:
+        self._actor = self._start()
         self._unanswered: list[ray.ObjectRef] = []
-        self._process_ref = actor._rollsql_process.remote()
-        self.build_ref = actor._rollsql_build.remote()
+        self._process_ref = self._actor._rollsql_process.remote()  # answered as soon as it is placed
+        self.built = Pending(self._actor._rollsql_build.remote(), self, f"starting {self.name}")
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Pending:
         """Queues `method(*args, **kwargs)`; calls to one actor run one after another, in order."""
@@ -121,24 +125,29 @@ class Handle:
             WaitTimeout: it was placed, but its constructor has not returned.
             Exception: whatever the constructor (or the import of its module) raised.
         """
-        deadline = time.monotonic() + timeout_s
         try:
-            process = Pending(self._process_ref, self, f"placing {self.name}").result(timeout_s)
+            self.built.result(timeout_s)
         except WaitTimeout as error:
+            if self.process():
+                raise
             raise ResourcesMissing(f"{error}\nIt asks for {self._request}; {describe_free()}.") from None
-        Pending(self.build_ref, self, f"starting {self.name}").result(max(0.0, deadline - time.monotonic()))
-        return process
+        return fetch(self._process_ref, self, f"starting {self.name}", timeout_s=30)
 
     def kill(self) -> None:
         """Ends the process at once, with its children; queued calls fail with ActorDied."""
         ray.kill(self._actor, no_restart=True)
+
+    def restart(self) -> None:
+        """Ends the process and builds the object anew in another; what it had learned since is lost."""
+        self.kill()
+        self._begin()
 
     def queued(self) -> int:
         """Calls sent and not answered."""
         return len(self._still_waiting())
 
     def process(self) -> Process | None:
-        """None until it has been placed; the first one when Ray restarted the actor."""
+        """None until it has been placed."""
         if not ray.wait([self._process_ref], timeout=0)[0]:
             return None
         try:
@@ -175,7 +184,6 @@ def spawn(
     num_cpus: float = 1,
     num_gpus: float = 0,
     env: Mapping[str, str] | None = None,
-    max_restarts: int = 0,
     **kwargs: Any,
 ) -> Handle:
     """Starts `cls(*args, **kwargs)` in a process of its own and returns at once.
@@ -184,7 +192,6 @@ def spawn(
         name: what messages call it.
         num_cpus, num_gpus: slots that the actor holds; fractions share one GPU.
         env: environment variables, set before the class's module is imported.
-        max_restarts: how often Ray may build the object anew after its process died; the call in flight is lost.
 
     Raises:
         ResourcesMissing: no node could ever hold it; raised within 30 s.
@@ -192,11 +199,10 @@ def spawn(
     request = Request(name, num_cpus, num_gpus)
     require([request])
     recipe = cloudpickle.dumps((cls, args, kwargs))
-    options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_restarts": max_restarts}
+    options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_restarts": 0}
     if env:
         options["runtime_env"] = {"env_vars": dict(env)}
-    actor = _shell_class(name).options(**options).remote(recipe)
-    return Handle(actor, request)
+    return Handle(lambda: _shell_class(name).options(**options).remote(recipe), request)
 
 
 @functools.lru_cache(maxsize=256)

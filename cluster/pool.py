@@ -187,7 +187,7 @@ class Pool:
     def _start(self, index: int) -> None:
         worker = _Worker(self._make(index), index)
         self._workers[index] = worker
-        ref = worker.handle.build_ref
+        ref = worker.handle.built.ref
         ref.future().add_done_callback(lambda _: self._events.put(("ready", worker, ref)))
 
     def _on_ready(self, worker: _Worker, ref: ray.ObjectRef) -> None:

@@ -2,11 +2,13 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import ray
 
 from cluster.errors import Unreachable
@@ -14,6 +16,14 @@ from cluster.errors import Unreachable
 log = logging.getLogger(__name__)
 
 MIB = 1 << 20
+CONNECT_TIMEOUT_S = 10.0
+START_ATTEMPTS = 3  # a busy machine can miss Ray's own deadline
+_REMEDY = "start a cluster there (`ray start --head`), or unset RAY_ADDRESS to run on this machine alone"
+# Ray does not say why a cluster that answers would not have us; with an address given it sends a token only when told.
+_TOKEN_REMEDY = (
+    "does the cluster ask for a token? Set RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or in the file named "
+    "by RAY_AUTH_TOKEN_PATH; else check that it is a Ray cluster of this version"
+)
 # Read by Ray's daemons at start: children of a killed actor die with it, and no worker waits idle for a task.
 _LOCAL_ENV = {
     "RAY_process_group_cleanup_enabled": "true",
@@ -57,31 +67,61 @@ def start(num_cpus: int, object_store_mib: int = 256, log_to_driver: bool = Fals
 
 
 def _join(address: str, log_to_driver: bool) -> dict[str, Any]:
+    _require_listener(address)
     try:
         context: Any = ray.init(address=address, log_to_driver=log_to_driver, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises half a dozen types here
-        remedy = "start a cluster there (`ray start --head`), or unset RAY_ADDRESS to run on this machine alone"
-        if "uthenticat" in str(error) or "token" in str(error):
-            remedy = "give the cluster's token in RAY_AUTH_TOKEN or in the file named by RAY_AUTH_TOKEN_PATH"
-        raise Unreachable(f"RAY_ADDRESS={address} cannot be joined: {_first_line(error)}\nRemedy: {remedy}.") from error
+        raise Unreachable(_refusal(address, _first_line(error), _TOKEN_REMEDY)) from error
     return dict(context.address_info)
+
+
+def _require_listener(address: str) -> None:
+    """Ray itself tries a silent address for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto", or something that Ray refuses at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise Unreachable(_refusal(address, f"nothing answers there ({error})", _REMEDY)) from None
+
+
+def _refusal(address: str, reason: str, remedy: str) -> str:
+    return f"RAY_ADDRESS={address} cannot be joined: {reason}\nRemedy: {remedy}."
 
 
 def _start_local(num_cpus: int, object_store_mib: int, log_to_driver: bool) -> dict[str, Any]:
     for key, value in _LOCAL_ENV.items():
         os.environ.setdefault(key, value)
-    try:
-        context: Any = ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            object_store_memory=object_store_mib * MIB,
-            log_to_driver=log_to_driver,
-            logging_level=logging.ERROR,
-        )
-    except Exception as error:
-        raise Unreachable(f"Ray did not start on this machine: {_first_line(error)}") from error
-    return dict(context.address_info)
+    for attempt in range(1, START_ATTEMPTS + 1):
+        ours = psutil.Process()
+        before = set(ours.children())
+        try:
+            context: Any = ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                object_store_memory=object_store_mib * MIB,
+                log_to_driver=log_to_driver,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:  # Ray gives its daemons 30 s, and on failure leaves them behind
+            ray.shutdown()
+            _end([child for child in ours.children() if child not in before])
+            reason = f"Ray did not start on this machine: {_first_line(error)}"
+            if attempt == START_ATTEMPTS:
+                raise Unreachable(reason) from error
+            log.warning("%s (attempt %d of %d)", reason, attempt, START_ATTEMPTS)
+        else:
+            return dict(context.address_info)
+    raise AssertionError("unreachable")
+
+
+def _end(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5)
 
 
 def _first_line(error: BaseException) -> str:

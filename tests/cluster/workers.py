@@ -10,7 +10,8 @@ from pathlib import Path
 class Counter:
     """Counts its calls, and fails as told."""
 
-    def __init__(self, start: int = 0, broken: str = "") -> None:
+    def __init__(self, start: int = 0, broken: str = "", slow_s: float = 0.0) -> None:
+        time.sleep(slow_s)
         if broken:
             raise LookupError(f"no such thing: {broken}")
         self.value = start
