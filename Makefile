@@ -28,6 +28,7 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: Python >= 3.11 with venv is needed (Debian, Ubuntu: apt install python3-venv)," \
 		"or name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
 	@echo "== .venv: the pinned $(STACK) packages with $(PYTHON); a few minutes, once =="
+	$(if $(filter-out $(STAMP),$(wildcard $(VENV)/.installed-*)),rm -rf $(VENV)  # made for the other stack)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install $(if $(filter cpu,$(STACK)),--no-deps) --group $(STACK)

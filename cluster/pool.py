@@ -95,7 +95,6 @@ class Pool:
         self.name = name
         self.lost_items = 0
         self.restarts = 0
-        self._make = lambda index: spawn(cls, *args, name=f"{name}-{index}", num_cpus=num_cpus, env=env, **kwargs)
         self._method, self._lost, self._start_timeout_s = method, lost, start_timeout_s
         self._failed_starts = 0
         self._broken: BaseException | None = None
@@ -103,7 +102,8 @@ class Pool:
         self._workers: dict[int, _Worker] = {}
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         for index in range(size):
-            self._start(index)
+            handle = spawn(cls, *args, name=f"{name}-{index}", num_cpus=num_cpus, env=env, **kwargs)
+            self._watch_start(_Worker(handle, index))
         self._supervisor = threading.Thread(target=self._supervise, name=f"pool {name}", daemon=True)
         self._supervisor.start()
 
@@ -184,9 +184,8 @@ class Pool:
         else:
             self._waiting.append(batch)
 
-    def _start(self, index: int) -> None:
-        worker = _Worker(self._make(index), index)
-        self._workers[index] = worker
+    def _watch_start(self, worker: _Worker) -> None:
+        self._workers[worker.index] = worker
         ref = worker.handle.built.ref
         ref.future().add_done_callback(lambda _: self._events.put(("ready", worker, ref)))
 
@@ -239,6 +238,8 @@ class Pool:
             batch.job.future.set_result(batch.job.results)
 
     def _check_deadlines(self) -> None:
+        if self._broken is not None:
+            return
         now = time.monotonic()
         for worker in list(self._workers.values()):
             if worker.batch is not None and now > worker.deadline:
@@ -258,18 +259,19 @@ class Pool:
             worker.started = time.monotonic()
 
     def _restart(self, worker: _Worker, reason: ActorDied) -> None:
-        batch = worker.batch
         log.warning("pool %s replaces %s: %s", self.name, worker.handle.name, reason)
-        worker.handle.kill()
         self.restarts += 1
-        if batch is None:
-            self._failed_starts += 1
-        if self._failed_starts >= MAX_FAILED_STARTS * len(self._workers):
-            self._break(reason)
-            return
-        self._start(worker.index)
+        batch, worker.batch, worker.is_ready = worker.batch, None, False
         if batch is not None:
             self._retry(batch)
+        else:
+            self._failed_starts += 1
+        if self._failed_starts >= MAX_FAILED_STARTS * len(self._workers):
+            worker.handle.kill()
+            self._break(reason)
+        else:
+            worker.handle.restart()
+            self._watch_start(_Worker(worker.handle, worker.index))
 
     def _retry(self, batch: _Batch) -> None:
         strikes = batch.strikes + 1

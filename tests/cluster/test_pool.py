@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import ClusterError
+from cluster.errors import ActorDied, ClusterError, ResourcesMissing
 from cluster.pool import Pool
 from tests.cluster.workers import Squarer
 
@@ -23,9 +23,8 @@ def journal(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_pool(journal: Path) -> Callable[..., Pool]:
     def make(size: int = 2, **options: Any) -> Pool:
-        return Pool(
-            Squarer, str(journal), method="square", size=size, name="squarers", lost=None, num_cpus=0.1, **options
-        )
+        options = {"num_cpus": 0.1} | options
+        return Pool(Squarer, str(journal), method="square", size=size, name="squarers", lost=None, **options)
 
     return make
 
@@ -81,6 +80,20 @@ def test_a_failing_constructor_reaches_every_future(make_pool: Callable[..., Poo
         with pytest.raises(LookupError, match="no reward without a ruler"):
             pool.submit([1], timeout_s=PATIENCE_S).result(timeout=PATIENCE_S)
         with pytest.raises(LookupError, match="no reward without a ruler"):
+            pool.submit([1], timeout_s=PATIENCE_S).result(timeout=PATIENCE_S)
+
+
+def test_workers_that_die_at_every_start_are_not_started_forever(make_pool: Callable[..., Pool]) -> None:
+    with make_pool(size=1, dies=True) as pool:
+        with pytest.raises(ActorDied, match="squarers-0 died"):
+            pool.submit([1], timeout_s=PATIENCE_S).result(timeout=PATIENCE_S)
+        assert pool.restarts == 3
+
+
+def test_a_pool_without_room_says_what_is_missing(make_pool: Callable[..., Pool]) -> None:
+    with make_pool(size=1) as hog, pytest.raises(ResourcesMissing, match=r"(?s)asks for 4 CPU.*free now: 3\.9 CPU"):
+        assert hog.map([2], batch_size=1, timeout_s=PATIENCE_S) == [4]
+        with make_pool(size=1, num_cpus=4, start_timeout_s=1) as pool:
             pool.submit([1], timeout_s=PATIENCE_S).result(timeout=PATIENCE_S)
 
 

@@ -44,9 +44,11 @@ class Squarer:
     An item may be a number, or ("die", n) which kills the process at its first n attempts, or ("hang", n) likewise.
     """
 
-    def __init__(self, journal: str, broken: bool = False) -> None:
+    def __init__(self, journal: str, broken: bool = False, dies: bool = False) -> None:
         if broken:
             raise LookupError("no reward without a ruler")
+        if dies:
+            os.kill(os.getpid(), signal.SIGKILL)
         self.journal = Path(journal)
 
     def square(self, items: list[object]) -> list[int]:
