@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import Qwen2ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 
 from sft.block_rows import Rows
 
@@ -39,7 +40,7 @@ def hidden(model: Qwen2ForCausalLM, batch: dict[str, Tensor]) -> Tensor:
     """The last hidden states of the body, [D, C, W, hidden]."""
     config, (docs, chunks, width) = model.config, batch["body"].shape
     size = batch["schema"].shape[1]
-    see_schema, see_body = _masks(batch)
+    masks = _masks(batch)
     positions = torch.arange(size).expand(docs, size)
     positions = torch.cat((positions, (batch["lengths"][:, None, None] + batch["offset"]).flatten(1)), 1)
     dtype = model.model.embed_tokens.weight.dtype
@@ -47,7 +48,7 @@ def hidden(model: Qwen2ForCausalLM, batch: dict[str, Tensor]) -> Tensor:
     x = F.embedding(torch.cat((batch["schema"], batch["body"].flatten(1)), 1), model.model.embed_tokens.weight)
     for layer in model.model.layers:
         h = _norm(x, layer.input_layernorm.weight, config.rms_norm_eps)
-        h = _attention(layer.self_attn, h, config, turn, see_schema, see_body, size, (docs, chunks, width))
+        h = _attention(layer.self_attn, h, turn, masks, (docs, chunks, width))
         x = x + layer.self_attn.o_proj(h)
         h = _norm(x, layer.post_attention_layernorm.weight, config.rms_norm_eps)
         x = x + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(h)) * layer.mlp.up_proj(h))
@@ -62,18 +63,30 @@ def _masks(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     causal = torch.ones(size, size, dtype=torch.bool).tril() & there[:, None, :]
     same = (block[..., :, None] == block[..., None, :]) & torch.ones(width, width, dtype=torch.bool).tril()
     own = torch.cat((there[:, None, None, :].expand(docs, chunks, width, size), same), -1).flatten(0, 1)
-    return tuple(torch.zeros(m.shape, dtype=torch.bfloat16).masked_fill(~m, MASKED)[:, None, None] for m in (causal, own))  # type: ignore[return-value]
+    return _added(causal), _added(own)
 
 
-def _attention(attention, h, config, turn, see_schema, see_body, size, shape):  # type: ignore[no-untyped-def]
-    docs, chunks, width = shape
+def _added(seen: Tensor) -> Tensor:
+    return torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill(~seen, MASKED)[:, None, None]
+
+
+def _attention(
+    attention: Qwen2Attention,
+    h: Tensor,
+    turn: tuple[Tensor, Tensor],
+    masks: tuple[Tensor, Tensor],
+    shape: tuple[int, int, int],
+) -> Tensor:
+    """h [D, S + C*W, hidden] -> what the heads say, of the same shape; shape is (D, C, W)."""
+    config, (docs, chunks, width) = attention.config, shape
     heads, kv = config.num_attention_heads, config.num_key_value_heads
     per, dim, length = heads // kv, config.hidden_size // heads, h.shape[1]
+    size = length - chunks * width
     q = _turned(attention.q_proj(h).view(docs, length, heads, dim), turn)
     k = _turned(attention.k_proj(h).view(docs, length, kv, dim), turn)
     v = attention.v_proj(h).view(docs, length, kv, dim)
     asked = q[:, :size].reshape(docs, size, kv, per, dim).permute(0, 2, 3, 1, 4)
-    first = _attend(asked, k[:, :size].transpose(1, 2), v[:, :size].transpose(1, 2), see_schema)
+    first = _attend(asked, k[:, :size].transpose(1, 2), v[:, :size].transpose(1, 2), masks[0])
     first = first.permute(0, 3, 1, 2, 4).reshape(docs, size, heads * dim)
 
     def seen(x: Tensor) -> Tensor:
@@ -82,7 +95,7 @@ def _attention(attention, h, config, turn, see_schema, see_body, size, shape):  
         return both.permute(0, 1, 3, 2, 4).reshape(docs * chunks, kv, size + width, dim)
 
     asked = q[:, size:].reshape(docs * chunks, width, kv, per, dim).permute(0, 2, 3, 1, 4)
-    rest = _attend(asked, seen(k), seen(v), see_body)
+    rest = _attend(asked, seen(k), seen(v), masks[1])
     rest = rest.permute(0, 3, 1, 2, 4).reshape(docs, chunks * width, heads * dim)
     return torch.cat((first, rest), 1)
 
@@ -100,7 +113,7 @@ def _norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype) * weight
 
 
-def _turns(positions: Tensor, config, dtype: torch.dtype) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+def _turns(positions: Tensor, config: Qwen2Config, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the rotary angles, [D, T, 1, dim / 2]."""
     dim = config.hidden_size // config.num_attention_heads
     rates = config.rope_parameters["rope_theta"] ** -(torch.arange(0, dim, 2).float() / dim)

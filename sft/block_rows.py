@@ -65,10 +65,10 @@ class RowMaker:
         self.tokenizer, self.shape = tokenizer, shape
         self.turn = {name: tokenizer.convert_tokens_to_ids(name) for name in (START, END)}
 
-    def rows(self, documents: Iterable[Document]) -> Rows | None:
-        """One row per document whose schema and at least one block fit. None when there is no such document."""
+    def rows(self, documents: Iterable[Document]) -> Rows:
+        """One row per document whose schema and at least one block fit; it may be that none does."""
         made = [row for row in map(self._row, documents) if row is not None]
-        return Rows.joined(made) if made else None
+        return Rows.joined([_empty(self.shape).take(slice(0, 0)), *made])
 
     def _row(self, document: Document) -> Rows | None:
         schema = self._ids(document.schema + "\n")

@@ -76,7 +76,7 @@ class Held:
 def held_out() -> Held:
     """Tiny's dev questions and queries, its train questions, and Spider's dev questions and queries.
 
-    Spider's are bundled as digests, so that a rebuild does not need the data. Queries that `is_dev` are dropped besides.
+    Spider's are bundled as digests, so that a rebuild does not need the data. Queries that are `is_dev` go as well.
     """
     dev_questions, dev_queries = dev_questions_and_queries()
     train = [json.loads(line)["question"] for line in (FOLDER / "train.jsonl").read_text("utf-8").splitlines()]

@@ -1,8 +1,8 @@
 """Rebuild the bundled base model: `python -m sft.pretrain --config sft/configs/pretrain.toml`.
 
 Draws the corpus, trains the tokenizer on it, then trains a small Qwen2 from scratch on CPU, in one process per core
-with averaged gradients: small matrices gain little from threads, and nothing waits inside a product. Weights are held
-in float32 and multiplied in bfloat16. Matrices learn by Muon, the rest by AdamW; the rate falls linearly to zero.
+with averaged gradients: small matrices gain little from threads, and nothing waits inside a product. The same command
+again goes on where an interrupted run stopped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -23,63 +24,39 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from pydantic import Field, model_validator
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from pydantic import Field
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging
 
-from evaluation.errors import exit_on_user_error
+from evaluation.errors import UserError, exit_on_user_error
 from evaluation.tiny.build import FOLDER
 from evaluation.tiny.domains import DOMAINS
 from graph.linearize import compact
-from sft.block_model import losses, tensors
+from sft.base_model import ShapeConfig, new_model, save
+from sft.block_learner import Learner, TrainConfig, load_state, save_state
 from sft.block_rows import RowMaker, Rows, Shape
 from sft.config import Settings, load_config, write_resolved
 from sft.corpus import Document, documents, held_out, schema_of
-from sft.tokenizer import END, PAD, train_tokenizer
+from sft.tokenizer import train_tokenizer
 
-
-class ShapeConfig(Settings):
-    """The model: a Qwen2 with tied embeddings. The default has 3.9 million parameters, 7.4 MiB in bfloat16."""
-
-    vocab_size: int = Field(default=2048, ge=512, le=65536)
-    hidden_size: int = Field(default=256, ge=32)
-    intermediate_size: int = Field(default=512, ge=32)
-    layers: int = Field(default=6, ge=1)
-    heads: int = Field(default=8, ge=1)
-    kv_heads: int = Field(default=2, ge=1)
-    max_positions: int = Field(default=2048, ge=256)
-
-    @model_validator(mode="after")
-    def _divides(self) -> ShapeConfig:
-        if self.hidden_size % (2 * self.heads) or self.heads % self.kv_heads:
-            raise ValueError("2 * heads must divide hidden_size, and kv_heads must divide heads")
-        return self
+PARTS = 16  # in which the corpus is drawn, whatever the number of workers
+# One thread per worker; and freed memory is kept: giving each step's back to the system costs a tenth of the time.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(2**36),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
 
 
 class CorpusConfig(Settings):
     """The text: how many schemas, and what share of them are the tiny benchmark's, with questions of their own."""
 
-    documents: int = Field(default=36000, ge=8)
+    documents: int = Field(default=44000, ge=8)
     domain_share: float = Field(default=0.25, ge=0, le=1)
-    questions: int = Field(default=10, ge=1)  # per document
+    questions: int = Field(default=11, ge=1)  # per document
     tokenizer_documents: int = Field(default=2400, ge=8)
     tokenizer_share: float = Field(default=0.5, ge=0, le=1)  # domain_share of the tokenizer's text
-
-
-class TrainConfig(Settings):
-    """The run. A step reads workers * micro_batches * micro_batch documents."""
-
-    max_minutes: float = Field(default=40, gt=0)  # the rates fall to zero by then at the latest
-    steps: int = Field(default=8000, ge=1)
-    workers: int = Field(default=2, ge=1)  # processes of one thread
-    micro_batch: int = Field(default=4, ge=1)  # documents per forward
-    micro_batches: int = Field(default=1, ge=1)  # per worker and step
-    muon_rate: float = Field(default=0.02, gt=0)  # peak for matrices
-    adam_rate: float = Field(default=0.004, gt=0)  # peak for embeddings, norms and biases
-    weight_decay: float = Field(default=0.05, ge=0)
-    warmup: float = Field(default=0.02, ge=0, lt=1)  # share of the run
-    compile: bool = True
-    eval_minutes: float = Field(default=3, gt=0)
-    checkpoint: str = ""  # a directory that gets the model as it is at each evaluation
 
 
 class PretrainConfig(Settings):
@@ -112,21 +89,24 @@ def make_rows(config: PretrainConfig, work: Path) -> Path:
     text = config.corpus.model_dump_json() + str(config.seed) + (work / "tokenizer" / "tokenizer.json").read_text()
     target = work / f"rows-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
     if not target.exists():
-        count = 8 * config.train.workers
         with mp.get_context("spawn").Pool(config.train.workers) as pool:
-            parts = pool.starmap(_draw, [(config, work, part, count) for part in range(count)], chunksize=1)
-        save_rows(Rows.joined(parts), target)
+            parts = pool.starmap(_draw, [(config, work, part) for part in range(PARTS)], chunksize=1)
+        rows, needed = Rows.joined(parts), config.train.documents_per_step
+        if len(rows) < needed:
+            raise UserError(
+                f"a step reads {needed} documents, but of corpus.documents = {config.corpus.documents} only "
+                f"{len(rows)} are short enough; raise corpus.documents, or model.vocab_size for shorter text"
+            )
+        save_rows(rows, target)
     return target
 
 
-def _draw(config: PretrainConfig, work: Path, part: int, parts: int) -> Rows:
-    """Every `parts`-th thousand of the stream is too fine; each part simply has a stream of its own."""
+def _draw(config: PretrainConfig, work: Path, part: int) -> Rows:
+    """One of the corpus's parts: a stream of its own."""
     corpus = config.corpus
     stream = documents(1000 * (config.seed + 1) + part, held_out(), DOMAINS, corpus.domain_share, corpus.questions)
     maker = RowMaker(AutoTokenizer.from_pretrained(work / "tokenizer"), Shape())
-    made = maker.rows(islice(stream, -(-corpus.documents // parts)))
-    assert made is not None
-    return made
+    return maker.rows(islice(stream, -(-corpus.documents // PARTS)))
 
 
 def save_rows(rows: Rows, target: Path) -> None:
@@ -147,101 +127,18 @@ def probes(config: PretrainConfig, maker: RowMaker) -> dict[str, Rows]:
     for line in (FOLDER / "train.jsonl").read_text("utf-8").splitlines()[::6]:
         row = json.loads(line)
         asked.setdefault(row["db_id"], []).append((row["question"], row["sql"]))
-    rng = np.random.default_rng(0)  # unused by unshuffled schemas
-    schemas = {d.name: compact(schema_of(d, rng, shuffled=False)) for d in DOMAINS}  # type: ignore[arg-type]
-    own = [Document(schemas[db], tuple(pairs[i : i + 8])) for db, pairs in asked.items() for i in range(0, len(pairs), 8)]
+    schemas = {d.name: compact(schema_of(d, random.Random(0), shuffled=False)) for d in DOMAINS}
+    own = (Document(schemas[db], tuple(qs[i : i + 8])) for db, qs in asked.items() for i in range(0, len(qs), 8))
     made = {"unseen": maker.rows(unseen), "tiny": maker.rows(own)}
-    return {name: rows for name, rows in made.items() if rows is not None}
+    return {name: rows for name, rows in made.items() if len(rows)}
 
 
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
-    """Fresh weights in float32, the same for the same seed."""
-    torch.manual_seed(config.seed)
-    shape = config.model
-    return Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=shape.vocab_size,
-            hidden_size=shape.hidden_size,
-            intermediate_size=shape.intermediate_size,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.kv_heads,
-            max_position_embeddings=shape.max_positions,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
-            eos_token_id=tokenizer.convert_tokens_to_ids(END),
-        )
-    )
-
-
-class Learner:
-    """float32 weights with their optimizers, and the bfloat16 copy that computes the gradients."""
-
-    def __init__(self, config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.settings = config.train
-        self.master = new_model(config, tokenizer)
-        self.model = new_model(config, tokenizer).to(torch.bfloat16)
-        named = list(self.master.named_parameters())
-        matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
-        others = [p for name, p in named if p.ndim != 2 or "embed" in name]
-        decay = self.settings.weight_decay
-        self.optimizers = (
-            torch.optim.Muon(matrices, lr=self.settings.muon_rate, weight_decay=decay, momentum=0.95),
-            torch.optim.AdamW(others, lr=self.settings.adam_rate, weight_decay=0.0, betas=(0.9, 0.95), foreach=True),
-        )
-        self.peaks = (self.settings.muon_rate, self.settings.adam_rate)
-        self.losses = torch.compile(losses, dynamic=False) if self.settings.compile else losses
-
-    def gradients(self, rows: Rows, scale: float) -> float:
-        """Add the gradients of the weighted loss, scaled; returns that loss."""
-        batch = tensors(rows)
-        loss, _ = self.losses(self.model, batch)
-        total = (loss * batch["weight"]).sum() * scale
-        total.backward()
-        return total.item()
-
-    def step(self, progress: float) -> float:
-        """Average the gradients over the workers and learn from them; returns their norm."""
-        flat = torch.cat([p.grad.float().flatten() for p in self.model.parameters()])  # type: ignore[union-attr]
-        if dist.is_initialized():
-            dist.all_reduce(flat)
-        norm = flat.norm().item()
-        flat *= min(1.0, 1.0 / (norm + 1e-6))
-        parts = flat.split([p.numel() for p in self.master.parameters()])
-        for parameter, part in zip(self.master.parameters(), parts, strict=True):
-            parameter.grad = part.view_as(parameter)
-        warm = self.settings.warmup
-        share = min(progress / warm if warm else 1.0, (1 - progress) / (1 - warm))
-        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * max(share, 0.0)
-            optimizer.step()
-        with torch.no_grad():
-            for copy, parameter in zip(self.model.parameters(), self.master.parameters(), strict=True):
-                copy.copy_(parameter)
-                copy.grad = None
-        return norm
-
-    @torch.no_grad()
-    def exact_match(self, rows: Rows) -> float:
-        """Share of queries of which every token is the most likely one, given the tokens before it."""
-        right = total = 0
-        for start in range(0, len(rows), 8):
-            part = rows.take(slice(start, start + 8))
-            _, hits = losses(self.model, tensors(part))
-            number = part.block + 100 * np.arange(len(part))[:, None, None]
-            asked, failed = set(number[part.sql]), set(number[part.sql & ~hits.numpy()])
-            right, total = right + len(asked - failed), total + len(asked)
-        return right / total
-
-
 def batches(count: int, lengths: np.ndarray, config: TrainConfig, seed: int, rank: int) -> Iterator[list[np.ndarray]]:
     """Per step the row numbers of this worker's micro batches, epoch after epoch; all workers draw the same order."""
-    each = config.workers * config.micro_batches * config.micro_batch
+    each = config.documents_per_step
     rng = np.random.default_rng(seed)
     while True:
         order = rng.permutation(count)[: count // each * each].reshape(-1, each)
@@ -251,45 +148,49 @@ def batches(count: int, lengths: np.ndarray, config: TrainConfig, seed: int, ran
 
 
 def work(rank: int, config: PretrainConfig, folder: Path, rows_file: Path, rendezvous: str) -> None:
-    """One worker; rank 0 measures, prints and saves."""
+    """One worker; rank 0 measures, prints and saves. Continues from the states that an interrupted run left."""
     torch.set_num_threads(1)
+    logging.disable_progress_bar()
     settings = config.train
     if settings.workers > 1:
         dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=settings.workers)
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    rows, learner = load_rows(rows_file), Learner(config, tokenizer)
-    scale = len(rows) / float(rows.weight.sum(dtype=np.float64))
-    scale /= settings.workers * settings.micro_batches * settings.micro_batch
+    rows, learner = load_rows(rows_file), Learner(new_model(config.model, tokenizer, config.seed), settings, rank)
+    scale = len(rows) / float(rows.weight.sum(dtype=np.float64)) / settings.documents_per_step
     held = probes(config, RowMaker(tokenizer, Shape())) if rank == 0 else {}
+    step, tokens, before = load_state(learner, folder, rank)
+    if rank == 0 and step:
+        print(f"going on from step {step}, minute {before:.1f}", flush=True)
+    saved, measured, begun = before, before, time.monotonic()
     clock = torch.zeros(1)  # minutes, told by rank 0, so that all workers agree on the rates and on the end
-    begun = measured = time.monotonic()
-    seen, recent = 0, []
-    for step, micro in enumerate(batches(len(rows), rows.lengths, settings, config.seed, rank)):
-        clock[0] = (time.monotonic() - begun) / 60
+    recent = []
+    for micro in islice(batches(len(rows), rows.lengths, settings, config.seed, rank), step, None):
+        clock[0] = before + (time.monotonic() - begun) / 60
         if dist.is_initialized():
             dist.broadcast(clock, 0)
         progress = max(step / settings.steps, clock.item() / settings.max_minutes)
-        if progress >= 1:
+        if progress >= settings.stop_at:
             break
-        loss = 0.0
-        for index in micro:
-            part = rows.take(index)
-            loss += learner.gradients(part, scale)
-            seen += int((part.lengths.sum() + (part.block > 0).sum()) * settings.workers)
+        parts = [rows.take(index) for index in micro]
+        recent.append(sum(learner.gradients(part, scale) for part in parts) * settings.workers)
         norm = learner.step(progress)
-        recent.append(loss * settings.workers)
-        if rank == 0 and (step + 1) % 50 == 0:
-            _say(folder, kind="train", step=step + 1, minutes=round(clock.item(), 2), tokens=seen,
+        step += 1
+        tokens += sum(int(part.lengths.sum() + (part.block > 0).sum()) for part in parts) * settings.workers
+        if rank == 0 and step % 50 == 0:
+            _say(folder, kind="train", step=step, minutes=round(clock.item(), 2), tokens=tokens,
                  loss=round(sum(recent) / len(recent), 4), norm=round(norm, 3))  # fmt: skip
-            recent = []
-        if rank == 0 and time.monotonic() - measured > 60 * settings.eval_minutes:
-            _measure(folder, learner, held, step + 1, clock.item())
-            if settings.checkpoint:
-                save(learner.master, tokenizer, Path(settings.checkpoint))
-            measured = time.monotonic()
+            recent.clear()
+        if clock.item() - saved > settings.save_minutes:
+            saved = clock.item()
+            save_state(learner, folder, rank, (step, tokens, saved))
+        if clock.item() - measured > settings.eval_minutes:
+            measured = clock.item()
+            if rank == 0:
+                _measure(folder, learner, held, step, measured)
+                save(learner.model, tokenizer, folder / "model")
     if rank == 0:
         _measure(folder, learner, held, step, clock.item())
-        save(learner.master, tokenizer, Path(config.out))
+        save(learner.model, tokenizer, Path(config.out))
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
@@ -306,31 +207,24 @@ def _say(folder: Path, **values: float | str) -> None:
         file.write(json.dumps(values) + "\n")
 
 
-def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write the model in bfloat16 with its tokenizer; every file appears whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as partial:
-        copy = Qwen2ForCausalLM(model.config)
-        copy.load_state_dict(model.state_dict())
-        copy.to(torch.bfloat16).save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-        for file in Path(partial).iterdir():
-            os.replace(file, out / file.name)
-
-
 def pretrain(config: PretrainConfig) -> None:
     """Corpus, tokenizer, model: from nothing to a directory in Hugging Face layout."""
     folder = Path(config.work)
-    shutil.rmtree(folder / "tokenizer", ignore_errors=True)
-    (folder / "metrics.jsonl").unlink(missing_ok=True)
-    write_resolved(config, folder)
-    os.environ["OMP_NUM_THREADS"] = "1"  # for the workers
+    before = (folder / "config.json").read_text() if (folder / "config.json").exists() else ""
+    if write_resolved(config, folder).read_text() != before:  # what lies there is another run's
+        for old in (*folder.glob("state-*.pt"), folder / "metrics.jsonl"):
+            old.unlink(missing_ok=True)
+        shutil.rmtree(folder / "tokenizer", ignore_errors=True)
+    os.environ.update(WORKER_ENVIRONMENT)
     print("drawing the corpus", flush=True)
-    make_tokenizer(config).save_pretrained(folder / "tokenizer")
+    if not (folder / "tokenizer" / "tokenizer.json").exists():
+        make_tokenizer(config).save_pretrained(folder / "tokenizer")
     rows = make_rows(config, folder)
     print(f"training in {config.train.workers} processes for at most {config.train.max_minutes:g} minutes", flush=True)
     with tempfile.TemporaryDirectory() as meeting:
         mp.spawn(work, (config, folder, rows, f"file://{meeting}/meet"), nprocs=config.train.workers)
+    for state in folder.glob("state-*.pt"):
+        state.unlink()  # the run is over
 
 
 @exit_on_user_error

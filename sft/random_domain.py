@@ -16,7 +16,6 @@ from sft.vocabulary import (
     ROLE_PAIRS,
     TITLES,
     Entity,
-    Kind,
     Naming,
     clash,
     column_name,
@@ -29,9 +28,9 @@ from sft.vocabulary import (
 SIZES = ((1, 0.06), (2, 0.24), (3, 0.34), (4, 0.24), (5, 0.12))  # entities of a domain, weights
 PLAIN = 0.3  # share of domains in plain snake case, whatever the weights of the namings say
 INVENTED = 0.1  # share of nouns, columns and names that are made up, so that spelling has to be copied
-_ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl dr fl gr kr pl pr sh sk st th tr".split()
-_VOWELS = "a e i o u a e i o ai ea oo ou".split()
-_CODAS = ["", "", "", "l", "m", "n", "r", "s", "t", "x", "nd", "rk", "st"]
+_ONSETS = [*"bcdfghjklmnprstvwz", *["br", "ch", "cl", "dr", "fl", "gr", "kr", "pl", "pr", "sh", "sk", "st", "th", "tr"]]
+_VOWELS = [*"aeiouaeio", "ai", "ea", "oo", "ou"]
+_CODAS = ["", "", "", *"lmnrstx", "nd", "rk", "st"]
 
 
 @dataclass
