@@ -23,6 +23,7 @@ from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
 from sft.config import LoraConfig, ModelConfig, Settings
+from sft.device import release_memory
 from sft.policy import PolicyVersion, load_model, load_tokenizer, publish
 
 REFERENCE = "reference"
@@ -93,18 +94,21 @@ class Learner:
         """
         start = time.perf_counter()
         useful = [group for group in groups if group.has_signal]
+        updates = min(self.config.minibatches, len(useful))
         totals: Totals = defaultdict(float)
         if not useful:  # engine and learner are compared every step, also when there is nothing to learn
             with torch.no_grad():
                 self._loss(groups[:1], [[0.0] * len(groups[0].rollouts)], totals)
-        for m in range(min(self.config.minibatches, len(useful))):
-            samples = sum(len(group.rollouts) for group in groups) / self.config.minibatches
-            self._update(useful[m :: self.config.minibatches], round(samples), step, totals)
-        tokens = max(1.0, totals.pop("tokens", 0))
+        fresh = _mismatch(totals)
+        for m in range(updates):
+            samples = round(sum(len(group.rollouts) for group in groups) / updates)
+            self._update(useful[m::updates], samples, step, totals)
+            if m == 0:  # later minibatches also differ from the engine by what the earlier ones taught
+                fresh = _mismatch(totals)
+        tokens = max(1.0, totals["tokens"])
         metrics = {name.removesuffix("_sum"): total / tokens for name, total in totals.items() if name.endswith("_sum")}
-        updates = max(1, min(self.config.minibatches, len(useful)))
-        metrics |= {name: totals[name] / updates for name in ("grad_norm", "loss")}
-        metrics["mismatch_max"] = totals["mismatch_max"]
+        metrics |= {name: totals[name] / max(1, updates) for name in ("grad_norm", "loss")} | fresh
+        release_memory()
         return metrics | {
             "learning_rate": self._learning_rate(step),
             "skipped_updates": totals["skipped"],
@@ -231,6 +235,11 @@ class Learner:
                 parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, tensors, record["optimizer"])
         self.updates = record["updates"]
+
+
+def _mismatch(totals: Totals) -> dict[str, float]:
+    """Mean and largest |log π − log μ| of learner and engine over the tokens so far, nats."""
+    return {"mismatch": totals["mismatch_sum"] / max(1.0, totals["tokens"]), "mismatch_max": totals["mismatch_max"]}
 
 
 def _without_truncated(group: Group) -> Group:

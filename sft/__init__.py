@@ -1,6 +1,5 @@
-"""The model, and learning from gold."""
+import os
 
-import logging
-
-# It warns of each optional kernel that is not installed, once in every process that imports it.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+# Threads that spin while they wait cost more than they save on small models, and up to ten times when a core is shared.
+# Read when torch loads, so it is set before any module of this package can import it; actors inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

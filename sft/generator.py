@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
-from sft.device import detect
+from sft.device import detect, release_memory
 from sft.model_files import context_length, stop_token_ids
 from sft.sampling import Sample, Sampling, Stats, prompt_seed
 
@@ -142,6 +142,7 @@ class Generator:
         outputs = self._run(prompts, params, step, on_progress)
         samples = [[_to_sample(output) for output in request.outputs] for request in outputs]
         self.stats.seconds += time.perf_counter() - started
+        release_memory()
         self.stats.prompts += len(prompts)
         self.stats.samples += sum(map(len, samples))
         self.stats.tokens += sum(len(sample.token_ids) for group in samples for sample in group)
