@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train(config: SftConfig, data: Path | None = None) -> Path:
     """Run it all and return the run's directory. UserError before anything is written when something is not right."""
     began = time.perf_counter()
-    _check_unfinished(config)
+    if _is_finished(config):
+        print(f"{config.run.path} is finished: nothing to do (run.overwrite=true trains it again)", flush=True)
+        return config.run.path
     tokenizer = policy.load_tokenizer(config.model.path)
     encoder = PromptEncoder(tokenizer, config.data.prompt_style, config.model.max_length)
     examples = chosen_examples(config.data, config.run.seed, data)
@@ -224,11 +226,18 @@ def _finish(
     return run_dir
 
 
-def _check_unfinished(config: SftConfig) -> None:
-    if (config.run.path / "adapter").exists() and not config.run.overwrite:
-        raise UserError(
-            f"{config.run.path} holds a finished run: give another run.name, or run.overwrite=true to replace it"
-        )
+def _is_finished(config: SftConfig) -> bool:
+    """Whether the run holds an adapter of these very settings. UserError when it is one of other settings."""
+    if config.run.overwrite or not (config.run.path / "adapter").exists():
+        return False
+    stored, asked = json.loads((config.run.path / "config.json").read_text()), config.model_dump(mode="json")
+    stored["run"]["overwrite"] = asked["run"]["overwrite"]  # says what to do with the run, not what it is
+    if stored == asked:
+        return True
+    raise UserError(
+        f"{config.run.path} holds a finished run of other settings: give another run.name, or run.overwrite=true to "
+        "replace it"
+    )
 
 
 def _start_directory(config: SftConfig) -> None:

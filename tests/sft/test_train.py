@@ -123,11 +123,13 @@ def test_micro_batches_change_memory_and_not_the_result(toy, shop, tmp_path):
     assert losses[0] == pytest.approx(losses[1], abs=2e-3)
 
 
-def test_a_finished_run_is_refused_and_replaced_when_asked(toy, shop, tmp_path):
+def test_a_finished_run_is_left_alone_refused_with_other_settings_and_replaced_when_asked(toy, shop, tmp_path, capsys):
     config = settings(toy, tmp_path, epochs=1)
     before = policy.read_adapter(train(config, shop) / "adapter")
-    with pytest.raises(UserError, match="finished run.*run.overwrite=true"):
-        train(config, shop)
+    train(config, shop)
+    assert "nothing to do" in capsys.readouterr().out
+    with pytest.raises(UserError, match="finished run of other settings.*run.overwrite=true"):
+        train(settings(toy, tmp_path, epochs=2), shop)
     run = config.run.model_copy(update={"overwrite": True, "seed": 1})
     after = policy.read_adapter(train(config.model_copy(update={"run": run}), shop) / "adapter")
     assert after.digest != before.digest
