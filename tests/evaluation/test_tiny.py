@@ -102,7 +102,9 @@ def test_no_limit_cuts_through_a_tie(databases) -> None:
     limited = [row for row in ALL if " LIMIT " in row["sql"]]
     assert len(limited) > 100
     for row in limited:
-        body, key, k = re.fullmatch(r"SELECT .+? (FROM .+) ORDER BY (\S+) \w+ LIMIT (\d+)", row["sql"]).groups()
+        match = re.fullmatch(r"SELECT .+? (FROM .+) ORDER BY (\S+) \w+ LIMIT (\d+)", row["sql"])
+        assert match, row
+        body, key, k = match.groups()
         way = "DESC" if " DESC " in row["sql"] else "ASC"
         ranks = [r[0] for r in databases[row["db_id"]].execute(f"SELECT {key} {body} ORDER BY 1 {way}")]
         assert None not in ranks[: int(k)] and ranks[int(k) - 1 : int(k)] != ranks[int(k) : int(k) + 1], row

@@ -6,6 +6,11 @@ from rl.checkpoint import Checkpoint, newest, write
 IDENTITY = {"settings": "a", "training data": "b"}
 
 
+def newest_step(directory):
+    checkpoint = newest(directory, IDENTITY)
+    return checkpoint.step if checkpoint else None
+
+
 def saved(tmp_path, *steps, keep=9):
     for step in steps:
         write(tmp_path, Checkpoint(step, {"x.bin": bytes([step]) * 10, "y.json": b"{}"}, IDENTITY), keep)
@@ -30,20 +35,20 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capl
         (path / "MANIFEST.json").unlink()
     else:
         (path / "MANIFEST.json").write_text("")
-    assert newest(tmp_path, IDENTITY).step == 5
+    assert newest_step(tmp_path) == 5
     assert "step_000010" in caplog.text
 
 
 def test_a_write_that_was_cut_short_is_no_checkpoint(tmp_path):
     (saved(tmp_path, 5) / ".step_000010.partial").mkdir()
-    assert newest(tmp_path, IDENTITY).step == 5
+    assert newest_step(tmp_path) == 5
 
 
 def test_a_checkpoint_of_other_data_is_refused_and_left_alone(tmp_path):
     saved(tmp_path, 5)
     with pytest.raises(UserError, match="another training data"):
         newest(tmp_path, IDENTITY | {"training data": "c"})
-    assert newest(tmp_path, IDENTITY).step == 5
+    assert newest_step(tmp_path) == 5
 
 
 def test_only_the_newest_are_kept(tmp_path):

@@ -30,7 +30,21 @@ from sft.vocabulary import (
     table_name,
 )
 
-IRREGULAR = ("bought", "bred", "built", "drove", "led", "lost", "made", "sent", "sold", "taught", "took", "won", "wrote")
+IRREGULAR = (
+    "bought",
+    "bred",
+    "built",
+    "drove",
+    "led",
+    "lost",
+    "made",
+    "sent",
+    "sold",
+    "taught",
+    "took",
+    "won",
+    "wrote",
+)
 
 
 def test_the_lists_are_large_enough_for_thousands_of_domains() -> None:
