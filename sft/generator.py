@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
 from sft.device import detect, release_memory
-from sft.model_files import context_length, stop_token_ids
+from sft.model_files import context_length, layer_projections, stop_token_ids
 from sft.sampling import Sample, Sampling, Stats, prompt_seed
 
 if TYPE_CHECKING:
@@ -307,6 +307,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         max_loras=slots,
         max_cpu_loras=slots,
         max_lora_rank=snap_rank(config.max_lora_rank),
+        lora_target_modules=layer_projections(Path(config.model)) or None,
         logprobs_mode="processed_logprobs",
         max_logprobs=1,
         enforce_eager=on_cpu,

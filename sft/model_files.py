@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from evaluation.errors import UserError
 
 
@@ -33,3 +35,16 @@ def context_length(model: Path) -> int | None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def layer_projections(model: Path) -> list[str]:
+    """Last names of the matrices inside a model's layers (q_proj, …): what an adapter may change.
+
+    Embeddings and head are not among them: vLLM's LoRA wrapper of the head fails when prompts are scored.
+    """
+    found: set[str] = set()
+    for file in sorted(model.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            names = [name for name in tensors.keys() if ".layers." in name and name.endswith(".weight")]  # noqa: SIM118
+            found.update(n.split(".")[-2] for n in names if len(tensors.get_slice(n).get_shape()) == 2)
+    return sorted(found)
