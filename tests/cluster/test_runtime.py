@@ -60,8 +60,11 @@ def driver() -> Iterator[Driver]:
         process.kill()
 
 
-def test_a_driver_killed_outright_leaves_no_actor_and_no_child_of_one(driver: Driver) -> None:
+def test_a_local_ray_listens_on_the_loopback_alone_and_a_killed_driver_leaves_no_actor_behind(driver: Driver) -> None:
     assert len(driver.workers) == 2 and all(worker in driver.family for worker in driver.workers)
+    sockets = [socket for process in driver.family for socket in process.net_connections()]
+    listening = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    assert listening and listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     driver.process.send_signal(signal.SIGKILL)
     assert not driver.survivors(driver.workers, within_s=60)
 
