@@ -155,7 +155,9 @@ class Pool:
                 self._dispatch()
             except Exception as error:  # a bug or a lost cluster must reach the callers, not die with this thread
                 self._break(error)
-            if time.monotonic() - last_report > 30 and (self._waiting or self._busy()):
+            if not (self._waiting or self._busy()):
+                last_report = time.monotonic()
+            elif time.monotonic() - last_report > 30:
                 last_report = time.monotonic()
                 log.info("pool %s: %s", self.name, self.describe())
         self._break(ClusterError(f"pool {self.name} was closed before this work was done"))
