@@ -113,9 +113,10 @@ class Handle:
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Pending:
         """Queues `method(*args, **kwargs)`; calls to one actor run one after another, in order."""
-        ref = self._actor._rollsql_run.remote(method, *args, **kwargs)
+        title = f"{self.name}.{method}"  # what `ps` shows while it runs
+        ref = self._actor._rollsql_run.options(name=title).remote(method, *args, **kwargs)
         self._unanswered = [*self._still_waiting(), ref]
-        return Pending(ref, self, f"{self.name}.{method}")
+        return Pending(ref, self, title)
 
     def ready(self, timeout_s: float) -> Process:
         """Waits until the object is built.
