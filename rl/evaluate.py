@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import Example
-from evaluation.metrics import wilson_interval
+from evaluation.metrics import Z_95, wilson_interval
 from rl.parts import EnginePolicy, PooledRewards, answer_of
 from sft.generator import Sampling
 
@@ -84,7 +84,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     (0.5, 0.5)
     """
     mean = statistics.fmean(values)
-    half = 1.96 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    half = Z_95 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return max(0.0, mean - half), min(1.0, mean + half)
 
 

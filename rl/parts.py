@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from sft.examples import PromptEncoder
 from sft.generator import Generator, GeneratorConfig, Sampling
 from sft.policy import PolicyVersion, served_base
 
-log = logging.getLogger(__name__)
 MAX_BATCH = 64
 """Questions that one reward actor judges in one call."""
 
