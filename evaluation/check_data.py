@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from sqlglot import exp
 
-from evaluation.benchmarks import BENCHMARKS, Example, load_split
-from evaluation.errors import exit_on_user_error
+from evaluation.benchmarks import BENCHMARKS, Example, load_split, read_records, read_text
+from evaluation.errors import UserError, exit_on_user_error
 from evaluation.judge import Gold, Judge
 from evaluation.ordering import parse, tie_groups
 from evaluation.sandbox import Limits
@@ -106,6 +106,24 @@ def report(example: Example, gold: Gold) -> dict[str, Any] | None:
         "error": gold.execution.error,
         "sql": example.gold_sql,
     }
+
+
+def read_actions(path: Path, examples: Sequence[Example]) -> dict[str, str]:
+    """Question id -> "drop" or "down_weight", from a file that this command wrote (`--out`).
+
+    UserError when it is not such a file, or names questions that are not among the examples.
+    """
+    rows = read_records(path) if read_text(path).strip() else []
+    known, actions = {example.id for example in examples}, {}
+    for line, row in enumerate(rows, 1):
+        if row.get("action") not in ("drop", "down_weight") or row.get("id") not in known:
+            raise UserError(
+                f"{path}, line {line}: must name one of the {len(known)} questions and the action drop or down_weight, "
+                f"got id {row.get('id')!r}, action {row.get('action')!r}; write the file with python -m "
+                "evaluation.check_data --out, for the same benchmark and split"
+            )
+        actions[row["id"]] = row["action"]
+    return actions
 
 
 def summary(rows: Sequence[dict[str, Any]], n: int) -> str:

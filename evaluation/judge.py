@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, cast
@@ -24,6 +25,7 @@ VerdictStatus = Literal[
     "crashed",
     "gold_failed",  # gold did not run, so nothing can be said about the prediction
 ]
+KEPT_CELLS = 4_000_000  # of gold results in a judge's memory; the least recently used go first
 GOLD_PATIENCE = 10  # a gold query may take this many deadlines: it is trusted, and its failure loses the question
 
 
@@ -45,13 +47,14 @@ class Gold:
 
 
 class Judge:
-    """Two sandboxes, for predictions and for golds; gold results are kept as long as the judge, unless volatile."""
+    """Two sandboxes, for predictions and for golds; gold results are kept, up to KEPT_CELLS, unless volatile."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._sandbox = Sandbox(self.limits)
         self._gold_sandbox = Sandbox(replace(self.limits, deadline_s=GOLD_PATIENCE * self.limits.deadline_s))
-        self._golds: dict[tuple[str, str], Gold] = {}
+        self._golds: OrderedDict[tuple[str, str], Gold] = OrderedDict()
+        self._cells = 0
 
     def judge(self, items: Sequence[tuple[Example, str]]) -> list[Verdict]:
         """One Verdict per (example, predicted SQL), in order. Equal predictions of a question are judged once."""
@@ -70,7 +73,7 @@ class Judge:
         wanted = dict.fromkeys((example.database, example.gold_sql) for example in examples)
         known = {key: self._golds[key] for key in wanted if key in self._golds}
         fresh = self._run_golds([key for key in wanted if key not in known])
-        self._golds.update((key, gold) for key, gold in fresh.items() if _lasting(gold))
+        self._keep(known, {key: gold for key, gold in fresh.items() if _lasting(gold)})
         known.update(fresh)
         return [known[example.database, example.gold_sql] for example in examples]
 
@@ -91,6 +94,14 @@ class Judge:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def _keep(self, known: Iterable[tuple[str, str]], fresh: dict[tuple[str, str], Gold]) -> None:
+        for key in known:
+            self._golds.move_to_end(key)
+        self._golds.update(fresh)
+        self._cells += sum(map(_cells, fresh.values()))
+        while self._cells > KEPT_CELLS:
+            self._cells -= _cells(self._golds.popitem(last=False)[1])
 
     def _run_golds(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Gold]:
         executions = dict(zip(keys, self._gold_sandbox.execute(keys), strict=True))
@@ -113,6 +124,12 @@ def verdict(gold_sql: str, gold: Gold, execution: Execution | None) -> Verdict:
     if not same_answer(gold_sql, gold.execution, execution, gold.ranking):
         return Verdict("wrong", False, execution)
     return Verdict("empty_both" if both_empty(gold.execution, execution) else "correct", True, execution)
+
+
+def _cells(gold: Gold) -> int:
+    """Cells held: of the answer, and of the same rows with their sort keys."""
+    held = [gold.execution.rows, *((gold.ranking.rows, gold.ranking.keys) if gold.ranking else ())]
+    return 20 + sum(len(rows) * len(rows[0]) for rows in held if rows)
 
 
 def _lasting(gold: Gold) -> bool:

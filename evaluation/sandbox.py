@@ -125,8 +125,12 @@ class Sandbox:
         """
         answers: dict[Request, Execution] = {}
         waiting: list[Request] = []
+        contents = {path: self._contents.digest(path) for path in dict.fromkeys(path for path, _ in requests)}
         for request in dict.fromkeys(requests):
-            known = self._cache.get(self._key(request)) or unsendable(request, self.limits)
+            path, sql = request
+            known = self._cache.get((contents[path], sql)) or unsendable(sql, self.limits)
+            if not (known or contents[path] or os.path.isfile(path)):
+                known = Execution("error", error=f"no database file {path}")
             if known:
                 answers[request] = known
             else:
@@ -134,7 +138,7 @@ class Sandbox:
         for request, (execution, size) in zip(waiting, self._run(waiting), strict=True):
             answers[request] = execution
             if execution.status not in ("timeout", "crashed") and not execution.volatile:
-                self._cache.put(self._key(request), execution, size)
+                self._cache.put((contents[request[0]], request[1]), execution, size)
         return [answers[request] for request in requests]
 
     @property
@@ -153,10 +157,6 @@ class Sandbox:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-    def _key(self, request: Request) -> tuple[str, str]:
-        path, sql = request
-        return self._contents.digest(path), sql
 
     def _run(self, requests: Sequence[Request]) -> Iterator[tuple[Execution, int]]:
         """(execution, serialised bytes) of each request; a child that died is replaced and given what is left."""
@@ -317,17 +317,14 @@ def file_digest(path: str) -> str:
     return digest.hexdigest()
 
 
-def unsendable(request: Request, limits: Limits) -> Execution | None:
-    """The verdict on a request that need not reach SQLite; None for all others."""
-    path, sql = request
+def unsendable(sql: str, limits: Limits) -> Execution | None:
+    """The verdict on SQL that need not reach SQLite; None for all others."""
     try:
         size = len(sql.encode())
     except UnicodeEncodeError:
         return Execution("error", error="the SQL holds lone surrogates, which no UTF-8 text can")
     if size > limits.max_sql_bytes:
         return Execution("refused", error=f"the SQL is {size} bytes long; at most {limits.max_sql_bytes} are run")
-    if not os.path.isfile(path):
-        return Execution("error", error=f"no database file {path}")
     return None
 
 

@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from cluster.actor import Handle, spawn
 from cluster.runtime import start
 from evaluation.benchmarks import Example, load_examples
+from evaluation.check_data import read_actions
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.report import write_report
 from rl import checkpoint, loop
@@ -79,7 +80,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
     examples = {split: load_examples(config.data.benchmark, split, data) for split in ("train", "dev")}
     encoder = _encoder(config)
-    examples["train"] = _fitting(examples["train"], encoder)
+    examples["train"] = _fitting(checked(examples["train"], config.data.checked), encoder)
     directory = config.run.path
     identity = _identity(config, examples["train"])
     with ExitStack() as stack:
@@ -229,6 +230,16 @@ def _fitting(examples: list[Example], encoder: PromptEncoder) -> list[Example]:
             "rollout.max_tokens): raise model.max_length, or choose a shorter data.prompt_style"
         )
     return kept
+
+
+def checked(examples: list[Example], path: str) -> list[Example]:
+    """What data.checked leaves: dropped questions are out, and the others come twice as often as down-weighted ones."""
+    actions = read_actions(Path(path), examples) if path else {}
+    if not actions:
+        return examples
+    kept = [example for example in examples if actions.get(example.id) != "drop"]
+    print(f"train: {path} drops {len(examples) - len(kept)} of {len(examples)} questions", flush=True)
+    return kept + [example for example in kept if example.id not in actions]
 
 
 def _usable(examples: list[Example], rewards: PooledRewards) -> list[Example]:

@@ -48,6 +48,7 @@ class DataConfig(Settings):
     benchmark: str = "tiny"  # tiny | spider | bird
     prompt_style: str = "compact"  # a key of graph.linearize.STYLES
     max_examples: int = Field(default=0, ge=0)  # 0 = all; otherwise a subset drawn with run.seed
+    checked: str = ""  # a file of `evaluation.check_data --out`: weak golds of the training split are dropped or rarer
 
     @field_validator("prompt_style")
     @classmethod

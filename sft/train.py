@@ -31,6 +31,7 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from evaluation.benchmarks import Example, load_examples
+from evaluation.check_data import read_actions
 from evaluation.errors import UserError, exit_on_user_error
 from sft import policy, provenance
 from sft.config import DataConfig, SftConfig, load_config, write_resolved
@@ -78,8 +79,14 @@ def train(config: SftConfig, data: Path | None = None) -> Path:
 
 
 def chosen_examples(data: DataConfig, seed: int, directory: Path | None) -> list[Example]:
-    """The training questions, or data.max_examples of them drawn with the seed, in the order of the file."""
+    """The training questions, or data.max_examples of them drawn with the seed, in the order of the file.
+
+    Those that data.checked says to drop are left out; a gold that makes a weak reward is still a query to learn from.
+    """
     examples = load_examples(data.benchmark, "train", directory)
+    if data.checked:
+        actions = read_actions(Path(data.checked), examples)
+        examples = [example for example in examples if actions.get(example.id) != "drop"]
     if data.max_examples == 0 or data.max_examples >= len(examples):
         return examples
     places = random.Random(seed).sample(range(len(examples)), data.max_examples)

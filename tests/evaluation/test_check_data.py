@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from evaluation import check_data
+from evaluation.benchmarks import load_examples
+from evaluation.errors import UserError
 from tests.bench.fuzz import make_victim
 
 # v of u is id / 2; n of t is id % 7, so that many rows tie
@@ -45,3 +47,7 @@ def test_every_kind_of_weak_gold_is_named(tmp_path: Path, capsys: pytest.Capture
     }
     assert [name for name, row in found.items() if row["action"] == "drop"] == ["fails", "floods", "constant", "chance"]
     assert "13 golds, 3 without a problem" in capsys.readouterr().out
+    examples = load_examples("own", "train", tmp_path)
+    assert check_data.read_actions(out, examples)["tied"] == "down_weight"
+    with pytest.raises(UserError, match="line 1: must name one of the 1 questions"):
+        check_data.read_actions(out, [e for e in examples if e.id == "fine"])

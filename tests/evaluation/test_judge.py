@@ -49,7 +49,20 @@ def test_a_gold_gets_ten_times_the_deadline_of_a_prediction(example: Example) ->
         verdict = judge.judge([(replace(example, gold_sql=FOREVER), FOREVER)])[0]
         assert verdict.status == "gold_failed"
         assert verdict.execution and verdict.execution.status == "timeout"
-        assert judge.golds([replace(example, gold_sql=FOREVER)])[0].execution.seconds >= 0.5
+        # stopped just before ten deadlines of 0.05 s
+        assert judge.golds([replace(example, gold_sql=FOREVER)])[0].execution.seconds >= 0.45
+
+
+def test_golds_held_in_memory_are_bounded(
+    judge: Judge, example: Example, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.judge.KEPT_CELLS", 100)  # the 21 cells of each of four golds, not of five
+    asked = [replace(example, gold_sql=f"SELECT count(*) + {n} FROM t") for n in range(5)]
+    with Judge() as fresh:
+        first, *_, last = fresh.golds(asked)
+        assert fresh.golds(asked[-1:])[0] is last
+        assert fresh.golds(asked[:1])[0] is not first
+        assert fresh.golds(asked[:1])[0].execution.rows == first.execution.rows
 
 
 def test_a_gold_of_chance_runs_again_with_each_batch(judge: Judge, example: Example) -> None:
