@@ -9,6 +9,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ from peft.helpers import disable_input_dtype_casting
 from pydantic import Field
 from torch import Tensor
 
-from rl.losses import Aggregation, LossTerms, policy_loss, token_weights
+from evaluation.errors import UserError
+from rl.losses import Aggregation, KlEstimator, LossTerms, Surrogate, policy_loss, token_weights
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
@@ -43,10 +45,14 @@ class LearnerConfig(Settings):
     token_budget: int = Field(8192, ge=64, description="padded tokens per micro-batch")
     aggregation: Aggregation = "token_mean"
     truncated: Literal["keep", "mask"] = Field("keep", description="answers cut at max_tokens: learn or mask")
+    surrogate: Surrogate = "clipped"
     clip_low: float = Field(0.2, gt=0, lt=1)
     clip_high: float = Field(0.28, gt=0)
+    is_cap: float = Field(2.0, ge=1, description="largest importance weight of the surrogate reinforce")
     kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
+    kl_estimator: KlEstimator = "k2"
     entropy: float = Field(0.0, description="weight of the entropy bonus")
+    max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
 
 
 class Learner:
@@ -79,7 +85,8 @@ class Learner:
         self.optimizer = PagedAdamW8bit(
             self.trained.values(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95)
         )
-        self.updates = 0
+        self.terms = LossTerms(**{field.name: getattr(config, field.name) for field in fields(LossTerms)})
+        self.skipped = 0  # updates in a row
         self.model.train()
         _assert_no_dropout(self.model)
 
@@ -130,17 +137,20 @@ class Learner:
     def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]], totals: Totals) -> Tensor:
         """This micro-batch's share of the step's loss, `weights` per answer; adds its metrics to `totals`."""
         packed = pack([g.rollouts for g in groups], self.pad_id).to(self.device)
-        per_token = [
-            (advantage, weight, log_prob)
+        per_answer = [
+            answer
             for group, weights_K in zip(groups, weights, strict=True)
-            for r, advantage, weight in zip(group.rollouts, group.advantages, weights_K, strict=True)
-            for log_prob in r.log_probs
+            for answer in zip(group.rollouts, group.advantages, weights_K, strict=True)
         ]
+        per_token = [(advantage, weight, lp) for r, advantage, weight in per_answer for lp in r.log_probs]
+        lengths = torch.tensor([len(r.log_probs) for r, _, _ in per_answer], device=self.device)
+        answers_N = torch.arange(len(per_answer), device=self.device).repeat_interleave(lengths)
         advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
         reference_N = self._reference(packed) if self.config.kl else None
         log_probs_N, entropy_N = self._log_probs(packed)
-        terms = LossTerms(self.config.clip_low, self.config.clip_high, self.config.kl, self.config.entropy)
-        loss, metrics = policy_loss(log_probs_N, behaviour_N, advantages_N, weights_N, terms, reference_N, entropy_N)
+        loss, metrics = policy_loss(
+            log_probs_N, behaviour_N, advantages_N, weights_N, self.terms, reference_N, entropy_N, answers_N
+        )
         totals["loss"] += float(loss.detach())
         totals["tokens"] += len(per_token)
         totals["entropy_learned_sum"] += float(entropy_N.detach().sum())
@@ -150,17 +160,23 @@ class Learner:
         return loss
 
     def _apply(self, step: int, totals: Totals) -> None:
-        """Clips, steps and clears. A gradient that is not finite is dropped and counted."""
+        """Clips, steps and clears. A gradient that is not finite is dropped and counted, and too many end the run."""
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.max_grad_norm)
         if torch.isfinite(norm):
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate(step)
             self.optimizer.step()
-            self.updates += 1
             totals["grad_norm"] += float(norm)
+            self.skipped = 0
         else:
             totals["skipped"] += 1
+            self.skipped += 1
         self.optimizer.zero_grad(set_to_none=True)
+        if self.skipped >= self.config.max_skipped:
+            raise UserError(
+                f"step {step}: the gradient was not finite in {self.skipped} updates in a row (learner.max_skipped); "
+                "the weights are those before them. Lower learner.learning_rate, or look at the rollouts of these steps"
+            )
 
     def _learning_rate(self, step: int) -> float:
         """Linear warm-up, then linear decay to a tenth at the last step. `step` counts from 1."""
@@ -215,7 +231,7 @@ class Learner:
         """Everything that a resumed run needs, as files by name: safetensors and JSON, which cannot execute code."""
         tensors, scalars = flatten_optimizer(self.optimizer.state_dict())
         weights = {name: parameter.detach() for name, parameter in self.trained.items()}
-        record = {"optimizer": scalars, "updates": self.updates}
+        record = {"optimizer": scalars, "skipped": self.skipped}
         return {
             "trained.safetensors": pack_tensors(weights),
             "optimizer.safetensors": pack_tensors(tensors | {"torch_rng": torch.get_rng_state()}),
@@ -234,7 +250,7 @@ class Learner:
             for name, parameter in self.trained.items():
                 parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, tensors, record["optimizer"])
-        self.updates = record["updates"]
+        self.skipped = record.get("skipped", 0)
 
 
 def _mismatch(totals: Totals) -> dict[str, float]:

@@ -65,10 +65,11 @@ def train(
 def form_groups(
     rollouts_BK: Sequence[Sequence[Rollout]], rewards_BK: Sequence[Sequence[Reward]], estimator: Estimator
 ) -> list[Group]:
-    """Advantages from the rewards of one question only."""
+    """Each question with its rollouts, their rewards and advantages."""
+    advantages_BK = advantages(estimator, [[reward.value for reward in rewards] for rewards in rewards_BK])
     return [
-        Group(rollouts[0].example_id, rollouts, rewards, advantages(estimator, [reward.value for reward in rewards]))
-        for rollouts, rewards in zip(rollouts_BK, rewards_BK, strict=True)
+        Group(rollouts[0].example_id, rollouts, rewards, advantages_K)
+        for rollouts, rewards, advantages_K in zip(rollouts_BK, rewards_BK, advantages_BK, strict=True)
     ]
 
 

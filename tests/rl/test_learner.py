@@ -1,10 +1,12 @@
 """The learner on a real 4-bit base, without Ray."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
+from evaluation.errors import UserError
 from rl.learner import Learner, LearnerConfig
 from rl.types import Group, Reward, Rollout
 from sft.config import LoraConfig, ModelConfig
@@ -66,11 +68,14 @@ def test_fresh_samples_have_no_mismatch_and_nothing_is_clipped(toy):
     assert metrics["mismatch"] < 1e-5 and metrics["clipped"] == 0
 
 
-@pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "constant"])
-def test_the_gradient_does_not_depend_on_micro_batches(toy, aggregation):
+@pytest.mark.parametrize(
+    "settings",
+    [{"aggregation": "token_mean"}, {"aggregation": "sequence_mean"}, {"aggregation": "constant", "surrogate": "gspo"}],
+)
+def test_the_gradient_does_not_depend_on_micro_batches(toy, settings):
     gradients = []
     for budget in (64, 100_000):
-        learner = learner_of(toy, dtype="float32", token_budget=budget, aggregation=aggregation)
+        learner = learner_of(toy, dtype="float32", token_budget=budget, **settings)
         learner._apply = lambda step, totals: None  # keep the gradient for inspection
         learner.learn(groups_of(learner), 1)
         gradients.append(torch.cat([p.grad.flatten() for p in learner.trained.values()]))
@@ -90,3 +95,13 @@ def test_a_restored_learner_continues_bit_for_bit(toy):
     resumed.learn(groups, 3)
     assert straight.publish(3).adapter == resumed.publish(3).adapter
     assert straight.state() == resumed.state()
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_and_too_many_in_a_row_end_the_run(toy):
+    learner = learner_of(toy, max_skipped=2)
+    before, groups = weights(learner), groups_of(learner)
+    poisoned = [replace(group, advantages=[float("nan"), 1.0, 0.0, 0.0]) for group in groups]
+    assert learner.learn(poisoned, 1)["skipped_updates"] == 1
+    with pytest.raises(UserError, match="step 2: the gradient was not finite in 2 updates in a row"):
+        learner.learn(poisoned, 2)
+    assert all(torch.equal(before[name], p) for name, p in learner.trained.items())

@@ -1,15 +1,18 @@
+import math
+
 import pytest
 import torch
 
-from rl.losses import LossTerms, k2, policy_loss, token_weights
+from rl.losses import SURROGATES, LossTerms, Surrogate, kl_term, policy_loss, token_weights
 
 DEFAULT = LossTerms()
 
 
-def loss_of(log_probs, behaviour, advantages, terms=DEFAULT):
+def loss_of(log_probs, behaviour, advantages, terms=DEFAULT, answers=None):
     parameter = torch.tensor(log_probs, requires_grad=True)
     weights = torch.full((len(log_probs),), 1.0 / len(log_probs))
-    loss, metrics = policy_loss(parameter, torch.tensor(behaviour), torch.tensor(advantages), weights, terms)
+    fixed = torch.tensor(behaviour), torch.tensor(advantages), weights
+    loss, metrics = policy_loss(parameter, *fixed, terms, answers_N=answers)
     loss.backward()
     return float(loss.detach()), parameter.grad.tolist(), metrics
 
@@ -38,11 +41,42 @@ def test_long_answers_weigh_less_per_token_only_under_sequence_mean():
     assert token_weights(lengths, 2, "constant", 500)[0] == 2 * token_weights(lengths, 2, "constant", 1000)[0]
 
 
-def test_the_kl_term_has_the_gradient_of_the_kl_itself():
-    # E over samples of the gradient of k2 equals d KL(π‖ref)/dθ on a five-token categorical, exactly
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_the_kl_term_has_the_gradient_of_the_kl_itself(estimator):
+    # E over samples of the gradient of the term equals d KL(π‖ref)/dθ on a five-token categorical, exactly
     logits = torch.tensor([0.3, -1.0, 0.8, 0.0, 0.5], dtype=torch.float64, requires_grad=True)
     reference = torch.tensor([1.0, 0.0, 0.2, -0.4, 0.1], dtype=torch.float64).log_softmax(0)
     log_probs = logits.log_softmax(0)
-    exact = torch.autograd.grad((log_probs.exp() * (log_probs - reference)).sum(), logits, retain_graph=True)[0]
-    estimate = torch.autograd.grad((log_probs.exp().detach() * k2(log_probs, reference)).sum(), logits)[0]
+    exact_value = (log_probs.exp() * (log_probs - reference)).sum()
+    exact = torch.autograd.grad(exact_value, logits, retain_graph=True)[0]
+    expected = (log_probs.exp().detach() * kl_term(estimator, log_probs, reference)).sum()
+    estimate = torch.autograd.grad(expected, logits)[0]
     assert torch.allclose(exact, estimate, atol=1e-12)
+    assert estimator == "k2" or torch.isclose(expected, exact_value)
+    assert not kl_term(estimator, log_probs, log_probs.detach()).any()
+
+
+@pytest.mark.parametrize("surrogate", SURROGATES)
+def test_every_surrogate_is_the_policy_gradient_on_policy(surrogate: Surrogate) -> None:
+    answers = torch.tensor([0, 0, 1])
+    on_policy = [-1.0, -2.0, -0.5]
+    _, gradient, _ = loss_of(on_policy, on_policy, [1.0, 1.0, -0.5], LossTerms(surrogate=surrogate), answers)
+    assert gradient == pytest.approx([-1 / 3, -1 / 3, 0.5 / 3])
+
+
+def test_gspo_clips_whole_answers():
+    # log-ratios 0.6 and −0.2 have the mean 0.2: ratio 1.22 is within 1.28, though the first token alone is not
+    terms = LossTerms(surrogate="gspo", clip_high=0.28)
+    _, gradient, metrics = loss_of([0.6, -0.2], [0.0, 0.0], [1.0, 1.0], terms, torch.tensor([0, 0]))
+    assert gradient == pytest.approx([-math.exp(0.2) / 2] * 2) and metrics["clipped_sum"] == 0
+    _, gradient, metrics = loss_of([0.8, 0.0], [0.0, 0.0], [1.0, 1.0], terms, torch.tensor([0, 0]))
+    assert gradient == [0.0, 0.0] and metrics["clipped_sum"] == 2
+
+
+def test_cispo_and_reinforce_bound_the_weight_and_keep_the_gradient():
+    # ratio e = 2.72: clipped would stop learning; cispo weighs 1.28, reinforce 2
+    cispo, reinforce = LossTerms(surrogate="cispo", clip_high=0.28), LossTerms(surrogate="reinforce", is_cap=2.0)
+    for terms, weight in ((cispo, 1.28), (reinforce, 2.0)):
+        _, gradient, metrics = loss_of([1.0, -1.0], [0.0, 0.0], [1.0, 1.0], terms)
+        assert gradient == pytest.approx([-weight / 2, -math.exp(-1.0) / 2])
+        assert metrics["clipped_sum"] == 1

@@ -28,7 +28,7 @@ def test_an_all_wrong_group_never_learns_from_shaping():
     assert [r.value for r in group_rewards(judged, SHAPED)] == [0.0, 0.0, 0.0]
     # without the gate, 0.1 of shaping becomes an advantage of full size: (0.2 - 0.133) / 0.0577 = 1.15
     ungated = [0.1 * j.parts["executable"] + 0.1 * j.parts["format"] for j in judged]
-    assert advantages("grpo", ungated)[0] == pytest.approx(1.1547, rel=1e-3)
+    assert advantages("grpo", [ungated])[0][0] == pytest.approx(1.1547, rel=1e-3)
 
 
 def test_shaping_ranks_wrong_answers_once_the_group_holds_a_right_one():
