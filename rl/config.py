@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from rl.advantages import Estimator
+from rl.alarms import AlarmConfig
 from rl.learner import LearnerConfig
 from rl.reward import RewardConfig
 from sft.config import DataConfig, LoraConfig, ModelConfig, RunConfig, Settings
@@ -15,6 +16,7 @@ class RolloutConfig(Settings):
 
     questions: int = Field(64, ge=1, description="questions per step (B)")
     samples: int = Field(8, ge=2, description="samples per question (K); a group of one has no baseline")
+    refills: int = Field(0, ge=0, description="most extra draws per step, until B groups have a signal")
     temperature: float = Field(1.0, gt=0, description="sampling temperature")
     max_tokens: int = Field(96, ge=1, description="longest answer, tokens")
     advantage: Estimator = Field("grpo", description="advantage estimator")
@@ -59,6 +61,7 @@ class RlConfig(Settings):
     learner: LearnerConfig = LearnerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    alarm: AlarmConfig = AlarmConfig()
 
     @model_validator(mode="after")
     def _kl_needs_a_reference(self) -> RlConfig:

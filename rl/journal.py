@@ -48,13 +48,17 @@ class Journal:
         (run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
         self._events: SummaryWriter | None = None
 
-    def record(self, step: int, groups: Sequence[Group], metrics: dict[str, float], seconds: dict[str, float]) -> None:
+    def record(
+        self, step: int, groups: Sequence[Group], metrics: dict[str, float], seconds: dict[str, float]
+    ) -> dict[str, Any]:
+        """Writes the step, and returns its line of metrics.jsonl."""
         row = {"step": step, **step_metrics(groups), **metrics, "seconds": {**seconds, "step": sum(seconds.values())}}
         write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups)
         with (self.run_dir / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         self._write_events(step, row)
         print(self._line(step, row), flush=True)
+        return row
 
     def forget_after(self, step: int) -> None:
         """Removes rows after `step`: steps done after the newest checkpoint are done again, not counted twice."""

@@ -19,12 +19,12 @@ from rl.types import Group, Reward, Rollout
 
 
 class Questions(Protocol):
-    def draw(self, step: int) -> list[Example]:
-        """The B questions of a step: the same for the same step, whatever happened before."""
+    def draw(self, step: int, refill: int) -> list[Example]:
+        """B questions for a step: the same for the same step and refill, whatever happened before."""
 
 
 class Policy(Protocol):
-    def sample(self, examples: Sequence[Example], step: int) -> list[list[Rollout]]:
+    def sample(self, examples: Sequence[Example], step: int, refill: int) -> list[list[Rollout]]:
         """B × K rollouts by the policy after step − 1."""
 
     def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
@@ -44,17 +44,31 @@ Journal = Callable[[int, list[Group], dict[str, float], Seconds], None]
 
 
 def train(
-    steps: range, questions: Questions, policy: Policy, rewards: Rewards, estimator: Estimator, journal: Journal
+    steps: range,
+    questions: Questions,
+    policy: Policy,
+    rewards: Rewards,
+    estimator: Estimator,
+    journal: Journal,
+    refills: int = 0,
 ) -> None:
-    """Runs `steps`. `journal(step, groups, metrics, seconds)` records each one: metrics, rollouts, checkpoint."""
+    """Runs `steps`. `journal(step, groups, metrics, seconds)` records each one: metrics, rollouts, checkpoint.
+
+    Up to `refills` times a step draws again, until as many groups as one draw holds have a signal (DAPO's dynamic
+    sampling); the groups without one stay in the figures.
+    """
     for step in steps:
         seconds: Seconds = {}
-        examples = questions.draw(step)
-        with timed(seconds, "generate"):
-            rollouts = policy.sample(examples, step)
-        with timed(seconds, "reward"):
-            rewarded = rewards.reward(examples, rollouts)
-        groups = form_groups(rollouts, rewarded, estimator)
+        groups: list[Group] = []
+        for refill in range(1 + refills):
+            examples = questions.draw(step, refill)
+            with timed(seconds, "generate"):
+                rollouts = policy.sample(examples, step, refill)
+            with timed(seconds, "reward"):
+                rewarded = rewards.reward(examples, rollouts)
+            groups += form_groups(rollouts, rewarded, estimator)
+            if sum(group.has_signal for group in groups) >= len(examples):
+                break
         with timed(seconds, "learn"):
             metrics = policy.learn(groups, step)
         with timed(seconds, "publish"):
@@ -77,4 +91,4 @@ def form_groups(
 def timed(seconds: Seconds, phase: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    seconds[phase] = time.perf_counter() - start
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

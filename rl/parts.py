@@ -46,14 +46,17 @@ class ServedGenerator(Generator):
 
 @dataclass(frozen=True)
 class ShuffledQuestions:
-    """Endless passes over the questions, each in its own order. A step's draw depends on (seed, step) alone."""
+    """Endless passes over the questions, each in its own order. A draw depends on (seed, step, refill) alone."""
 
     examples: Sequence[Example]
     batch: int
     seed: int
 
-    def draw(self, step: int) -> list[Example]:
-        """The questions of step 1, 2, …; a batch may span two passes."""
+    def draw(self, step: int, refill: int = 0) -> list[Example]:
+        """The questions of step 1, 2, …; a batch may span two passes. A refill is drawn from all of them."""
+        if refill:
+            rng = random.Random(f"{self.seed}/{step}/{refill}")
+            return rng.sample(self.examples, min(self.batch, len(self.examples)))
         first = (step - 1) * self.batch
         return [self._at(first + i) for i in range(self.batch)]
 
@@ -98,13 +101,13 @@ class EnginePolicy:
         self.engine, self.learner, self.encoder = engine, learner, encoder
         self.rollout, self.limits, self.canary, self.seed = rollout, limits, canary, seed
 
-    def sample(self, examples: Sequence[Example], step: int) -> list[list[Rollout]]:
-        """B × K rollouts by the policy after step − 1; replayable from (seed, step)."""
+    def sample(self, examples: Sequence[Example], step: int, refill: int = 0) -> list[list[Rollout]]:
+        """B × K rollouts by the policy after step − 1; replayable from (seed, step, refill)."""
         sampling = Sampling(
             n=self.rollout.samples,
             temperature=self.rollout.temperature,
             max_tokens=self.rollout.max_tokens,
-            seed=_seed(self.seed, step),
+            seed=_seed(self.seed, f"{step}/{refill}" if refill else step),
         )
         return self.sample_with(examples, sampling, step - 1)
 
@@ -195,6 +198,6 @@ def answer_of(rollout: Rollout) -> Answer:
     return Answer(rollout.sql, rollout.finish_reason == "stop")
 
 
-def _seed(seed: int, step: int) -> int:
+def _seed(seed: int, step: int | str) -> int:
     """A 31-bit seed for the samples of a step."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:4], "big") >> 1

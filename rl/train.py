@@ -28,6 +28,7 @@ from evaluation.check_data import read_actions
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.report import write_report
 from rl import checkpoint, loop
+from rl.alarms import Alarm, Alarms
 from rl.config import RlConfig
 from rl.evaluate import evaluate, save
 from rl.journal import Journal
@@ -129,6 +130,7 @@ def _assemble(
 def _learn(run: Run) -> None:
     """Resumes from the newest whole checkpoint, or evaluates the warm-up and begins."""
     config, journal = run.config, Journal(run.directory, run.config.steps)
+    alarms = Alarms(config.alarm)
     saved = checkpoint.newest(run.directory / "checkpoints", run.identity)
     done = saved.step if saved else 0
     journal.forget_after(done)
@@ -140,16 +142,20 @@ def _learn(run: Run) -> None:
         _evaluate_once(run, "sft", 0)
 
     def record(step: int, groups: list[Group], metrics: dict[str, float], seconds: dict[str, float]) -> None:
-        journal.record(step, groups, metrics, seconds)
+        row = journal.record(step, groups, metrics, seconds)
         if step % config.checkpoint.every == 0 or step == config.steps:
             _save_checkpoint(run, step)
         if config.evaluation.every and step % config.evaluation.every == 0:
             _watch(run, step)
+        for alarm in alarms.check(step, row):
+            log.warning("ALARM %s", alarm)
+            if config.alarm.action == "stop":
+                raise Alarm(alarm)
 
     questions = ShuffledQuestions(run.train, config.rollout.questions, config.run.seed)
     steps = range(done + 1, config.steps + 1)
     try:
-        loop.train(steps, questions, run.policy, run.rewards, config.rollout.advantage, record)
+        loop.train(steps, questions, run.policy, run.rewards, config.rollout.advantage, record, config.rollout.refills)
     finally:
         journal.close()
 
@@ -257,7 +263,7 @@ def _usable(examples: list[Example], rewards: PooledRewards) -> list[Example]:
 
 def _identity(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
     """Digests of what a resumed run must share with its checkpoint."""
-    kept = config.model_dump(exclude={"steps", "run", "engine", "evaluation", "checkpoint", "sft_metrics"})
+    kept = config.model_dump(exclude={"steps", "run", "engine", "evaluation", "checkpoint", "alarm", "sft_metrics"})
     kept["seed"] = config.run.seed
     kept["reward"].pop("workers")
     data = hashlib.sha256()

@@ -18,6 +18,7 @@ SETTINGS = [
     f"steps={STEPS}",
     "rollout.questions=16",
     "rollout.samples=4",
+    "rollout.refills=1",
     "evaluation.limit=16",
     "evaluation.samples=2",
     "checkpoint.every=2",
@@ -72,7 +73,7 @@ def undisturbed(runs):
 def test_the_whole_loop_learns_from_executed_sql_and_reports(undisturbed):
     rows = metrics_of(undisturbed)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
-    assert all(row["samples"] == 64 and row["mismatch"] < 2e-2 and row["canary"] < 2e-2 for row in rows)
+    assert all(row["samples"] in (64, 128) and row["mismatch"] < 2e-2 and row["canary"] < 2e-2 for row in rows)
     assert any(row["no_signal"] < 1 and row["grad_norm"] > 0 for row in rows)
     summary = json.loads((undisturbed / "report" / "summary.json").read_text())
     assert all(

@@ -1,0 +1,30 @@
+from typing import Any
+
+import pytest
+
+from rl.alarms import AlarmConfig, Alarms
+
+HEALTHY: dict[str, Any] = {"mismatch": 0.001, "entropy": 0.4, "verdicts": {"correct": 60, "wrong": 40}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"verdicts": {"error": 96, "wrong": 4}}, "96% of the samples have the verdict 'error'"),
+        ({"entropy": 0.001}, "the entropy is 0.0010 nats"),
+        ({"mismatch": float("nan")}, "engine and learner differ by nan"),
+        ({"kl_reference": 0.7}, "the KL to the reference is 0.700"),
+    ],
+)
+def test_an_alarm_sounds_after_three_steps_in_a_row_and_says_since_when(change: dict[str, Any], words: str) -> None:
+    alarms = Alarms(AlarmConfig(kl=0.5))
+    rows = [HEALTHY | change, HEALTHY | change, HEALTHY, *[HEALTHY | change] * 4]
+    heard = [alarms.check(step, row) for step, row in enumerate(rows, 1)]
+    assert heard[:5] == [[], [], [], [], []]
+    assert [len(messages) for messages in heard[5:]] == [1, 1]
+    assert words in heard[6][0] and heard[6][0].endswith("since step 4")
+
+
+def test_a_bound_of_zero_is_off() -> None:
+    alarms = Alarms(AlarmConfig(patience=1, mismatch=0, entropy=0, one_verdict=0))
+    assert alarms.check(1, {"mismatch": 9.0, "entropy": 0.0, "verdicts": {"wrong": 8}}) == []
