@@ -18,9 +18,7 @@ from typing import Literal
 import networkx
 
 from graph.schema import Column, ForeignKey, Schema, Table
-
-# Names that say nothing about what they identify.
-_ANONYMOUS = frozenset({"id", "name", "code", "key", "no", "number", "type", "date", "year", "title", "description"})
+from graph.targets import Cells, Target, Targets, Values
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,10 @@ class Join:
     kind: Literal["declared", "inferred"]
 
 
-def schema_graph(schema: Schema, infer: bool = True) -> networkx.MultiGraph:
+def schema_graph(schema: Schema, infer: bool = True, values: Values | None = None) -> networkx.MultiGraph:
     """All tables, columns and joins, in declaration order, so that the same schema gives the same graph.
+
+    values: cells that help to infer joins, see `inferred_keys`.
 
     >>> a = Table("city", (Column("city_id", "INTEGER", True),))
     >>> b = Table("shop", (Column("id", "INTEGER", True), Column("city_id", "INTEGER")))
@@ -46,24 +46,29 @@ def schema_graph(schema: Schema, infer: bool = True) -> networkx.MultiGraph:
             graph.add_node((table.name, column.name), kind="column", type=column.type)
             kind = "primary_key" if column.primary_key else "owns"
             graph.add_edge((table.name,), (table.name, column.name), key=None, kind=kind)
-    for join in joins(schema, infer):
+    for join in joins(schema, infer, values):
         graph.add_edge((join.key.table,), (join.key.parent,), key=join, kind=join.kind)
     return graph
 
 
-def joins(schema: Schema, infer: bool = True) -> tuple[Join, ...]:
+def joins(schema: Schema, infer: bool = True, values: Values | None = None) -> tuple[Join, ...]:
     """The declared joins, then the inferred ones."""
     declared = [Join(key, "declared") for key in schema.foreign_keys]
-    inferred = [Join(key, "inferred") for key in inferred_keys(schema)] if infer else []
+    inferred = [Join(key, "inferred") for key in inferred_keys(schema, values)] if infer else []
     return (*declared, *inferred)
 
 
-def inferred_keys(schema: Schema) -> tuple[ForeignKey, ...]:
-    """Keys that names and types suggest and the schema does not declare.
+def inferred_keys(schema: Schema, values: Values | None = None) -> tuple[ForeignKey, ...]:
+    """Keys that names, types and cells suggest and the schema does not declare.
 
-    A column points to the single-column primary key of another table when both have the same name, unless it is one
-    that says nothing ("id", "name"), or when it is named after that table and its key ("country_code" -> country.code);
-    their types must be of one affinity. A column with a declared key, or with several such targets, is left alone.
+    A column points to the single-column key of another table (where none is declared, the column named after it) when
+    both have the same name, unless it is one that says nothing ("id", "name"), or when it is named after that table and
+    its key ("country_code" -> country.code); their types must be of one affinity. Of several such targets, it is the
+    table that the column is named after, else the column is left alone, as one with a declared key is.
+
+    values: distinct cells of (table, column), spelled as the schema spells them, a bounded sample. They drop a target
+    that holds few of the column's cells, decide between several, and admit what the name alone leaves open when the
+    target holds nearly all: a type of another affinity, or a longer name ("host_city_id" -> city.city_id).
 
     >>> a = Table("countries", (Column("code", "TEXT", True),))
     >>> b = Table("city", (Column("id", "INTEGER", True), Column("CountryCode", "CHAR(3)")))
@@ -73,20 +78,33 @@ def inferred_keys(schema: Schema) -> tuple[ForeignKey, ...]:
     declared = {frozenset(_ends(key)) for key in schema.foreign_keys}
     pointing = {(key.table, column) for key in schema.foreign_keys for column in key.columns}
     found: dict[frozenset[tuple[str, tuple[str, ...]]], ForeignKey] = {}
-    index = _targets_by_name(schema)
+    cells, targets = Cells(values or {}), Targets(schema)
     for table, column in _columns_of_tables(schema):
         if (table.name, column.name) in pointing:
             continue
-        named = index.get(_letters(column.name), [])
-        parents = [
-            (parent, (target.name,))
-            for parent, target in named
-            if parent != table.name and affinity(target.type) == affinity(column.type)
-        ]
-        if len(parents) == 1:
-            key = ForeignKey(table.name, (column.name,), *parents[0])
+        target = _target(table, column, targets, cells)
+        if target is not None:
+            key = ForeignKey(table.name, (column.name,), target.table, (target.column.name,))
             found.setdefault(frozenset(_ends(key)), key)
     return tuple(key for ends, key in found.items() if ends not in declared)
+
+
+def _target(table: Table, column: Column, targets: Targets, cells: Cells) -> Target | None:
+    """What the column points to, if that is clear."""
+    likely = [
+        target
+        for target in targets.named(table.name, column.name)
+        if cells.allow(table.name, column.name, target)
+        and (affinity(target.column.type) == affinity(column.type) or cells.confirm(table.name, column.name, target))
+    ]
+    if not likely:
+        resembling = targets.resembling(table.name, column.name)
+        likely = [target for target in resembling if cells.confirm(table.name, column.name, target)]
+    if len(likely) > 1:
+        likely = [target for target in likely if target.names(column.name)] or likely
+    if len(likely) > 1:
+        likely = cells.best(table.name, column.name, likely)
+    return likely[0] if len(likely) == 1 else None
 
 
 def affinity(declared: str) -> str:
@@ -105,35 +123,6 @@ def affinity(declared: str) -> str:
 
 def _columns_of_tables(schema: Schema) -> Iterator[tuple[Table, Column]]:
     return ((table, column) for table in schema.tables if not table.is_view for column in table.columns)
-
-
-def _targets_by_name(schema: Schema) -> dict[str, list[tuple[str, Column]]]:
-    """What a column may be called -> the tables, with their single-column key, that it then seems to point to."""
-    index: dict[str, list[tuple[str, Column]]] = {}
-    for table in schema.tables:
-        keys = [column for column in table.columns if column.primary_key]
-        if len(keys) == 1:
-            for name in sorted(_names_for(table.name, keys[0].name)):
-                index.setdefault(name, []).append((table.name, keys[0]))
-    return index
-
-
-def _names_for(table: str, key: str) -> set[str]:
-    """What a column that points to this key may be called, letters and digits only."""
-    key, plural = _letters(key), _letters(table)
-    names = {plural + key, _singular(plural) + key}
-    return names if key in _ANONYMOUS else names | {key}
-
-
-def _singular(name: str) -> str:
-    for plural, single in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("ss", "ss"), ("s", "")):
-        if name.endswith(plural):
-            return name.removesuffix(plural) + single
-    return name
-
-
-def _letters(name: str) -> str:
-    return "".join(char for char in name.casefold() if char.isalnum())
 
 
 def _ends(key: ForeignKey) -> tuple[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
-from graph.schema import Column, ForeignKey, Schema, SchemaError, Table
+from graph.schema import Column, ForeignKey, Schema, SchemaError, Table, fold
 
 
 def schema_from_sqlite(path: Path) -> Schema:
@@ -68,10 +68,10 @@ def _foreign_keys(connection: sqlite3.Connection, rowid: int, by_rowid: dict[int
     # SQLite numbers keys from the last declared; the columns of a composite key share an id.
     query = f'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list({_NAME}) ORDER BY id DESC, seq'
     child = by_rowid[rowid]
-    rowids = {_fold(table.name): number for number, table in by_rowid.items()}
+    rowids = {fold(table.name): number for number, table in by_rowid.items()}
     for _, rows in groupby(connection.execute(query, (rowid,)).fetchall(), key=lambda row: row[0]):
         parts = list(rows)
-        parent_rowid = rowids.get(_fold(parts[0][1]))
+        parent_rowid = rowids.get(fold(parts[0][1]))
         if parent_rowid is None:
             continue
         parent, named = by_rowid[parent_rowid], [part[3] for part in parts]
@@ -83,16 +83,11 @@ def _foreign_keys(connection: sqlite3.Connection, rowid: int, by_rowid: dict[int
 
 def _spelled(table: Table, names: list[str]) -> tuple[str, ...]:
     """These columns as the table declares them; () when one is missing."""
-    declared = {_fold(column.name): column.name for column in table.columns}
-    found = [declared.get(_fold(name)) for name in names]
+    declared = {fold(column.name): column.name for column in table.columns}
+    found = [declared.get(fold(name)) for name in names]
     return tuple(name for name in found if name is not None) if None not in found else ()
 
 
 def _primary_key(connection: sqlite3.Connection, rowid: int) -> tuple[str, ...]:
     rows = connection.execute(f"SELECT name FROM pragma_table_xinfo({_NAME}) WHERE pk > 0 ORDER BY pk", (rowid,))
     return tuple(name for (name,) in rows.fetchall())
-
-
-def _fold(name: str) -> str:
-    """SQLite ignores the case of ASCII letters only."""
-    return "".join(char.lower() if char.isascii() else char for char in name)

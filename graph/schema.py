@@ -54,3 +54,8 @@ class Schema:
             if table.name.lower() == name.lower():
                 return table
         raise KeyError(f"{self.name} has no table {name!r}; it has {', '.join(t.name for t in self.tables)}")
+
+
+def fold(name: str) -> str:
+    """The name as SQLite compares it: it ignores the case of ASCII letters only."""
+    return "".join(char.lower() if char.isascii() else char for char in name)

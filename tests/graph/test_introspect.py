@@ -81,6 +81,11 @@ def test_names_that_are_not_utf8_are_described_with_replacement_characters(tmp_p
     assert (table.name, table.columns[0].name) == ("caf\ufffdab", "price\ufffdab")
 
 
+def test_a_table_of_two_thousand_columns_is_described_whole(tmp_path):
+    schema = schema_from_sqlite(database(tmp_path, f"CREATE TABLE wide({', '.join(f'c{i} INT' for i in range(2000))})"))
+    assert len(schema.tables[0].columns) == 2000
+
+
 def test_introspection_leaves_no_trace_beside_a_wal_database(tmp_path):
     path = database(tmp_path, "PRAGMA journal_mode = wal; CREATE TABLE t(a)")
     before = (path.read_bytes(), sorted(tmp_path.iterdir()))
