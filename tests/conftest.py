@@ -1,6 +1,7 @@
 """What every test may ask for: the real benchmarks where they are, and quiet, offline, repeatable surroundings."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def spider_dir() -> Path:
 def bird_dir() -> Path:
     """Folder of the BIRD benchmark."""
     return _benchmark("bird", "dev.json")
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C, and so would the commands whose answer to it is tested."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
