@@ -23,7 +23,7 @@ def schema_from_sqlite(path: Path) -> Schema:
     if not path.is_file():
         raise SchemaError(f"the database {path} does not exist or is not a file")
     try:
-        with closing(_open(path)) as connection:
+        with closing(open_read_only(path)) as connection:
             by_rowid = dict(_tables(connection))
             keys = [key for rowid in by_rowid for key in _foreign_keys(connection, rowid, by_rowid)]
     except sqlite3.Error as error:
@@ -33,7 +33,7 @@ def schema_from_sqlite(path: Path) -> Schema:
     return Schema(path.stem, tuple(by_rowid.values()), tuple(dict.fromkeys(keys)))
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def open_read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path.resolve().as_uri() + "?mode=ro&immutable=1", uri=True)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection

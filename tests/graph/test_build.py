@@ -139,7 +139,9 @@ def sampled(path: Path, schema: Schema) -> dict[tuple[str, str], frozenset[str]]
 
 
 def test_inferred_joins_find_declared_ones_of_spider_again_when_those_are_hidden(spider_dir):
-    right, found, declared = Counter(), Counter(), 0
+    right: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    declared = 0
     for path in sorted((spider_dir / "database").glob("*/*.sqlite")):
         schema = schema_from_sqlite(path)
         truth, hidden = ends(schema.foreign_keys), replace(schema, foreign_keys=())

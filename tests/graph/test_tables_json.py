@@ -81,7 +81,7 @@ def test_a_broken_entry_is_a_schema_error_with_field_and_place(tmp_path, changes
 
 
 def test_a_database_without_tables_is_refused(tmp_path):
-    empty = dict.fromkeys(
+    empty: dict[str, list[object]] = dict.fromkeys(
         ("table_names_original", "column_names_original", "column_types", "primary_keys", "foreign_keys"), []
     )
     with pytest.raises(SchemaError, match="no tables"):
