@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 
-from graph.linearize import STYLES, plain
+from graph import link
+from graph.linearize import plain
 from graph.schema import Column, ForeignKey, Schema, Table
+from graph.writer import PromptStyle, PromptWriter, Values
 
 PROMPT_VERSION = "1"
 INSTRUCTION = "Write one SQLite query."
@@ -27,8 +29,13 @@ _QUOTED_OR_SEMICOLON = re.compile(
 )
 
 
-def build_messages(schema: Schema, question: str, evidence: str = "", style: str = "compact") -> list[dict[str, str]]:
+def build_messages(
+    schema: Schema, question: str, evidence: str = "", style: str = "compact", values: Values | None = None
+) -> list[dict[str, str]]:
     """The chat that asks for one query: a single user message, since not every template has a system role.
+
+    style: a word of graph.writer, ValueError when it is none; values: the sampled cells that some styles use. For many
+    questions about one database keep a `PromptWriter` and call `messages_from_text`.
 
     >>> shop = Schema("shop", (Table("item", (Column("id", "INTEGER", True), Column("price", "REAL"))),))
     >>> print(build_messages(shop, "How many items?")[0]["content"])
@@ -36,11 +43,12 @@ def build_messages(schema: Schema, question: str, evidence: str = "", style: str
     item(id, price)
     Question: How many items?
     """
-    return messages_from_text(STYLES[style](schema), question, evidence)
+    text = PromptWriter(schema, PromptStyle.parse(style), values).schema_text(question, evidence)
+    return messages_from_text(text, question, evidence)
 
 
 def messages_from_text(schema_text: str, question: str, evidence: str = "") -> list[dict[str, str]]:
-    """The same chat from a schema already written out; `schema_text` must come from `graph.linearize`."""
+    """The same chat from a schema already written out; `schema_text` must come from `graph.writer`."""
     lines = [INSTRUCTION, schema_text]
     if evidence.strip():
         lines.append(f"Evidence: {_one_line(evidence)}")
@@ -67,6 +75,8 @@ def extract_sql(text: str) -> str:
 def prompt_digest(style: str) -> str:
     """64 hex digits that change when the prompt of this style changes in version, wording or schema text."""
     content = build_messages(_SAMPLE, "How many singers?", "a hint", style)[0]["content"]
+    if PromptStyle.parse(style).per_question:  # the linker's choices are part of the prompt
+        content += repr((link.TABLE_WEIGHTS, link.COLUMN_WEIGHTS, link.TABLE_FLOOR, link.COLUMN_FLOOR, link.SURE))
     return hashlib.sha256(f"{PROMPT_VERSION}\0{style}\0{content}".encode()).hexdigest()
 
 

@@ -70,7 +70,7 @@ class Targets:
         if (table, column) in self._keys:
             return []
         alike = [self._resembling.get(stem, []) for stem in _ends_of(_stem(column))]
-        words = _words(column)
+        words = name_words(column)
         alike += [self._titled.get("".join(words[at:]), []) for at in range(len(words))]
         found = dict.fromkeys(target for targets in alike if len(targets) <= _MOST_ALIKE for target in targets)
         return [target for target in found if target.table != table]
@@ -132,7 +132,7 @@ def _table_names(target: Target) -> list[str]:
 
 
 def _stems_for(target: Target) -> list[str]:
-    table = _words(target.table)
+    table = name_words(target.table)
     stems = [*_ends_of(table), *_ends_of([*table[:-1], _singular(table[-1])] if table else [])]
     return list(dict.fromkeys([*stems, "".join(_stem(target.column.name))]))
 
@@ -143,14 +143,14 @@ def _stem(column: str) -> list[str]:
     >>> _stem("HostCity_ID_2"), _stem("name"), _stem("dst_apid")
     (['host', 'city'], [], ['dst', 'ap'])
     """
-    words = [word for word in _words(column) if not word.isdigit()]
+    words = [word for word in name_words(column) if not word.isdigit()]
     for ending in _IDENTIFYING:
         if words and words[-1].endswith(ending):
             return [word for word in (*words[:-1], words[-1].removesuffix(ending)) if word]
     return []
 
 
-def _words(name: str) -> list[str]:
+def name_words(name: str) -> list[str]:
     parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+", " ", name).split()
     return [part.casefold() for part in parts]
 

@@ -19,10 +19,9 @@ from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS, Example, load_examples
 from evaluation.errors import UserError, exit_on_user_error
-from graph.linearize import STYLES
 from graph.prompt import extract_sql
 from sft import provenance
-from sft.config import ModelConfig, validate
+from sft.config import DataConfig, ModelConfig, validate
 from sft.device import detect
 from sft.examples import PromptEncoder
 from sft.generator import AdapterNotApplied, Generator, GeneratorConfig, Sample, Sampling
@@ -45,11 +44,11 @@ class Questions:
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     _check(args)
-    model, style = _trained_as(args)
+    model, style, budget = _trained_as(args)
     if args.adapter:
         provenance.check(args.adapter, model, style)
     adapter = read_adapter(args.adapter) if args.adapter else None
-    encoder = PromptEncoder(load_tokenizer(model.path), style, model.max_length - args.max_tokens)
+    encoder = PromptEncoder(load_tokenizer(model.path), style, model.max_length - args.max_tokens, budget)
     examples = load_examples(args.benchmark, args.split, args.data)[: args.limit]
     questions = _encode(examples, encoder)
     generator = _start(model, adapter, args.seed)
@@ -78,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-length", type=int, help="context, prompt and answer (default: 1024, or the model's)")
     parser.add_argument("--quantization", choices=("nf4", "none"), help="default: the adapter's, else nf4")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="default: the adapter's, else bfloat16")
-    parser.add_argument("--prompt-style", choices=tuple(STYLES), help="default: the adapter's, else compact")
+    parser.add_argument("--prompt-style", help="e.g. mschema+graph; default: the adapter's, else compact")
+    parser.add_argument("--prompt-budget", type=int, help="most tokens of a prompt; default: the adapter's")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -93,8 +93,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--out must be a .jsonl file, got {args.out}")
 
 
-def _trained_as(args: argparse.Namespace) -> tuple[ModelConfig, str]:
-    """Model settings and prompt style: as given, else as the adapter was trained, else the defaults."""
+def _trained_as(args: argparse.Namespace) -> tuple[ModelConfig, str, int]:
+    """Model settings, prompt style and budget: as given, else as the adapter was trained, else the defaults."""
     trained = _read_provenance(args.adapter) if args.adapter else {}
     room = context_length(model_directory(args.model)) or sys.maxsize
     values: dict[str, Any] = {
@@ -106,7 +106,10 @@ def _trained_as(args: argparse.Namespace) -> tuple[ModelConfig, str]:
     model = validate(ModelConfig, values, "the command line")
     if model.max_length <= args.max_tokens:
         raise UserError(f"--max-length ({model.max_length}) must leave room for --max-tokens ({args.max_tokens})")
-    return model, args.prompt_style or trained.get("prompt_style", "compact")
+    style = args.prompt_style or trained.get("prompt_style", "compact")
+    budget = trained.get("prompt_budget", 0) if args.prompt_budget is None else args.prompt_budget
+    data = validate(DataConfig, {"prompt_style": style, "prompt_budget": budget}, "the command line")
+    return model, data.prompt_style, data.prompt_budget
 
 
 def _read_provenance(adapter: Path) -> dict[str, Any]:

@@ -46,18 +46,17 @@ class DataConfig(Settings):
     """Which questions, and how their schema is written."""
 
     benchmark: str = "tiny"  # tiny | spider | bird
-    prompt_style: str = "compact"  # a key of graph.linearize.STYLES
+    prompt_style: str = "compact"  # compact | ddl | mschema, with -keys, +graph, +linked: see graph/writer.py
+    prompt_budget: int = Field(default=0, ge=0)  # tokens; above them the least relevant columns go; 0 = no limit
     max_examples: int = Field(default=0, ge=0)  # 0 = all; otherwise a subset drawn with run.seed
     checked: str = ""  # a file of `evaluation.check_data --out`: weak golds of the training split are dropped or rarer
 
     @field_validator("prompt_style")
     @classmethod
     def _style_exists(cls, style: str) -> str:
-        from graph.linearize import STYLES
+        from graph.writer import PromptStyle
 
-        if style not in STYLES:
-            raise ValueError(f"must be one of {', '.join(STYLES)}")
-        return style
+        return str(PromptStyle.parse(style))
 
 
 class RunConfig(Settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -11,8 +12,11 @@ from transformers import PreTrainedTokenizerBase
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
 from graph.introspect import schema_from_sqlite
-from graph.linearize import STYLES
+from graph.linearize import Labels
 from graph.prompt import messages_from_text
+from graph.schema import Schema
+from graph.values import sample_values
+from graph.writer import PromptStyle, PromptWriter, Values
 
 
 @dataclass(frozen=True)
@@ -31,23 +35,53 @@ class TrainingExample:
 class PromptEncoder:
     """Example -> ids of its prompt, chat template and opening of the answer included.
 
-    max_prompt_tokens is what the caller can take: `encode` returns longer prompts too, `fits` tells. A database is
-    read once.
+    max_prompt_tokens is what the caller can take: `encode` returns longer prompts too, `fits` tells. budget: where it
+    is above 0, schemas are cut down until the prompt has no more tokens. A database is read once.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, style: str = "compact", max_prompt_tokens: int = 1024):
-        if style not in STYLES:
-            raise UserError(f"the prompt style must be one of {', '.join(STYLES)}, got {style!r}")
-        self.tokenizer, self.style, self.max_prompt_tokens = tokenizer, style, max_prompt_tokens
-        self._schema_texts: dict[str, str] = {}
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        style: str = "compact",
+        max_prompt_tokens: int = 1024,
+        budget: int = 0,
+    ) -> None:
+        try:
+            self.style = PromptStyle.parse(style)
+        except ValueError as error:
+            raise UserError(f"the prompt style {error}") from None
+        self.tokenizer, self.max_prompt_tokens, self.budget = tokenizer, max_prompt_tokens, budget
+        self._writers: dict[str, PromptWriter] = {}
 
-    def encode(self, example: Example) -> list[int]:
-        """The prompt's ids. SchemaError when the database cannot be described."""
-        messages = messages_from_text(self._schema_text(example.database), example.question, example.evidence)
+    def encode(self, example: Example, schema: Schema | None = None, labels: Labels | None = None) -> list[int]:
+        """The prompt's ids; with another schema in place of the database's own when one is given.
+
+        SchemaError when the database cannot be described.
+        """
+        writer = self._writer(example.database)
+        if schema is not None:
+            writer = PromptWriter(schema, self.style, self.values(example.database), labels)
+
+        def fits(text: str) -> bool:
+            return len(self._ids(text, example)) <= self.budget
+
+        text = writer.schema_text(example.question, example.evidence, fits if self.budget else None)
+        return self._ids(text, example)
+
+    def _ids(self, schema_text: str, example: Example) -> list[int]:
+        messages = messages_from_text(schema_text, example.question, example.evidence)
         for message in messages:
             message["content"] = self._without_special_tokens(message["content"])
         ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         return list(ids)
+
+    def schema(self, database: str) -> Schema:
+        """The schema of the SQLite file, with example values where the style shows them."""
+        return self._writer(database).schema
+
+    def values(self, database: str) -> Values:
+        """Sampled cells; {} where the style needs none."""
+        return _values(database) if self.style.needs_values else {}
 
     def completion_ids(self, sql: str) -> list[int]:
         """The answer's ids: the SQL without its final semicolon, then EOS."""
@@ -57,10 +91,11 @@ class PromptEncoder:
     def fits(self, prompt_ids: Sequence[int]) -> bool:
         return len(prompt_ids) <= self.max_prompt_tokens
 
-    def _schema_text(self, database: str) -> str:
-        if database not in self._schema_texts:
-            self._schema_texts[database] = STYLES[self.style](schema_from_sqlite(Path(database)))
-        return self._schema_texts[database]
+    def _writer(self, database: str) -> PromptWriter:
+        if database not in self._writers:
+            schema = schema_from_sqlite(Path(database))
+            self._writers[database] = PromptWriter(schema, self.style, self.values(database))
+        return self._writers[database]
 
     def _without_special_tokens(self, content: str) -> str:
         """graph.prompt breaks the tokens of the usual templates; this breaks whatever else this tokenizer has."""
@@ -68,6 +103,11 @@ class PromptEncoder:
             if token in content:
                 content = content.replace(token, f"{token[0]} {token[1:]}")
         return content
+
+
+@lru_cache(maxsize=1000)
+def _values(database: str) -> Values:
+    return sample_values(Path(database), schema_from_sqlite(Path(database)))
 
 
 def training_examples(

@@ -20,12 +20,13 @@ _MEANING = {
 }
 
 
-def provenance(model: ModelConfig, style: str) -> dict[str, str]:
-    """The keys of rollsql.json for an adapter of this base, trained with prompts of this style."""
+def provenance(model: ModelConfig, style: str, budget: int = 0) -> dict[str, str | int]:
+    """The keys of rollsql.json for an adapter of this base, trained with prompts of this style and token budget."""
     return {
         "prompt_version": PROMPT_VERSION,
         "prompt_style": style,
         "prompt_digest": prompt_digest(style),
+        "prompt_budget": budget,
         "base_model": model.path,
         "base_fingerprint": fingerprint(model.path),
         "quantization": model.quantization,
@@ -33,9 +34,9 @@ def provenance(model: ModelConfig, style: str) -> dict[str, str]:
     }
 
 
-def as_file(model: ModelConfig, style: str) -> dict[str, str]:
+def as_file(model: ModelConfig, style: str, budget: int = 0) -> dict[str, str]:
     """{file name: text}, for `sft.policy.save_adapter(…, extra=…)`."""
-    return {FILE: json.dumps(provenance(model, style), indent=2) + "\n"}
+    return {FILE: json.dumps(provenance(model, style, budget), indent=2) + "\n"}
 
 
 def check(adapter: Path, model: ModelConfig, style: str) -> None:

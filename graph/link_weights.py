@@ -1,0 +1,38 @@
+"""Weights of `graph.link`, in the order of its features, as `tests.bench.tune_link` writes them."""
+
+TABLE_WEIGHTS = {
+    "constant": -3.196,
+    "words of its name": 2.867,
+    "whole name": 1.032,
+    "best column": 1.265,
+    "columns met": 1.623,
+    "best cell": 2.090,
+    "a number": 0.285,
+    "one of few": 1.617,
+    "neighbour named": 0.401,
+    "neighbour's column": -0.205,
+    "neighbour's cell": 0.197,
+    "neighbours": 0.045,
+    "columns": -0.437,
+    "column in full": 0.144,
+}
+COLUMN_WEIGHTS = {
+    "constant": -2.785,
+    "words": 0.247,
+    "in full": 0.062,
+    "rare words": 0.894,
+    "rarest word": 2.187,
+    "cell": 1.744,
+    "number": 0.450,
+    "table": 0.078,
+    "table unlikely": 1.083,
+    "primary key": 0.326,
+    "key": 1.338,
+    "a name": -0.046,
+    "a name of what is asked": 0.565,
+    "an id": -0.081,
+    "number to measure": 0.035,
+    "number to count": -0.277,
+    "one of few": 0.564,
+    "best of its table": 0.638,
+}
