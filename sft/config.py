@@ -96,6 +96,13 @@ class SftTrainConfig(Settings):
         return self.micro_batch_size or self.batch_size
 
 
+class AugmentConfig(Settings):
+    """Other faces of the schemas while training, see sft/augment.py."""
+
+    level: Literal["none", "light", "moderate", "heavy"] = "none"
+    multiplier: float = Field(default=1.0, ge=1, le=100)  # copies of each question, each with a face of its own
+
+
 class SftConfig(Settings):
     """All that `python -m sft.train` needs."""
 
@@ -103,6 +110,7 @@ class SftConfig(Settings):
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()
     data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
     train: SftTrainConfig = SftTrainConfig()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,8 @@ from graph.introspect import schema_from_sqlite
 from graph.linearize import Labels
 from graph.prompt import messages_from_text
 from graph.schema import Schema
-from graph.values import sample_values
-from graph.writer import PromptStyle, PromptWriter, Values
+from graph.values import Values, sample_values
+from graph.writer import PromptStyle, PromptWriter
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,17 @@ def _values(database: str) -> Values:
 
 
 def training_examples(
-    examples: Sequence[Example], encoder: PromptEncoder, max_length: int
+    examples: Sequence[Example],
+    encoder: PromptEncoder,
+    max_length: int,
+    face: Callable[[Example], tuple[Schema | None, Labels | None]] = lambda example: (None, None),
 ) -> tuple[list[TrainingExample], int]:
     """Those whose prompt and gold answer fit in max_length tokens, and how many were dropped.
 
-    UserError when none fits.
+    face: the schema that the prompt shows in place of the database's own, and its labels. UserError when none fits.
     """
     encoded = (
-        TrainingExample(example, encoder.encode(example), encoder.completion_ids(example.gold_sql))
+        TrainingExample(example, encoder.encode(example, *face(example)), encoder.completion_ids(example.gold_sql))
         for example in examples
     )
     kept, shortest = [], 0

@@ -34,9 +34,11 @@ from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
 from evaluation.errors import UserError, exit_on_user_error
 from sft import policy, provenance
+from sft.augment import Faces, multiplied
 from sft.config import DataConfig, SftConfig, load_config, write_resolved
 from sft.device import detect
 from sft.examples import PromptEncoder, TrainingExample, training_examples
+from sft.plan import format_plan, plan
 from sft.report import plot_loss
 
 IGNORED = -100  # the label of a token without loss
@@ -48,12 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sft.train", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. sft/configs/tiny.toml")
     parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan; load no weights")
     parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = load_config(SftConfig, args.config, args.overrides)
+    if args.dry_run:
+        print(format_plan(plan(config, args.data)), flush=True)
+        return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _quiet_libraries()
-    train(load_config(SftConfig, args.config, args.overrides), args.data)
+    train(config, args.data)
     return 0
 
 
@@ -64,9 +71,11 @@ def train(config: SftConfig, data: Path | None = None) -> Path:
         print(f"{config.run.path} is finished: nothing to do (run.overwrite=true trains it again)", flush=True)
         return config.run.path
     tokenizer = policy.load_tokenizer(config.model.path)
-    encoder = PromptEncoder(tokenizer, config.data.prompt_style, config.model.max_length)
+    encoder = PromptEncoder(
+        tokenizer, config.data.prompt_style, config.model.max_length, config.data.prompt_budget
+    )
     examples = chosen_examples(config.data, config.run.seed, data)
-    items, dropped = training_examples(examples, encoder, config.model.max_length)
+    items, dropped = training_items(config, encoder, examples)
     transformers.set_seed(config.run.seed)
     model = policy.load_model(config.model, config.lora)
     trainer = make_trainer(config, model, tokenizer, items)
@@ -91,6 +100,19 @@ def chosen_examples(data: DataConfig, seed: int, directory: Path | None) -> list
         return examples
     places = random.Random(seed).sample(range(len(examples)), data.max_examples)
     return [examples[place] for place in sorted(places)]
+
+
+def training_items(
+    config: SftConfig, encoder: PromptEncoder, examples: Sequence[Example]
+) -> tuple[list[TrainingExample], int]:
+    """The examples as ids, augment.multiplier times, and how many were dropped for their length."""
+    rng = random.Random(config.run.seed)
+    copies = [example for example, _ in multiplied(examples, config.augment.multiplier, rng)]
+    if config.augment.level == "none":
+        return training_examples(copies, encoder, config.model.max_length)
+    databases = [example.database for example in examples]
+    faces = Faces(encoder.schema, encoder.values, databases, config.augment.level, rng)
+    return training_examples(copies, encoder, config.model.max_length, faces)
 
 
 def as_dataset(items: Sequence[TrainingExample]) -> Dataset:
@@ -227,7 +249,7 @@ def _finish(
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
     (run_dir / "report" / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    extra = provenance.as_file(config.model, config.data.prompt_style)
+    extra = provenance.as_file(config.model, config.data.prompt_style, config.data.prompt_budget)
     policy.save_adapter(version, run_dir / "adapter", extra)  # last: a run with an adapter is a finished run
     print(f"adapter in {run_dir / 'adapter'}, loss curve in {run_dir / 'report'}", flush=True)
     return run_dir

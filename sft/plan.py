@@ -1,0 +1,245 @@
+"""`python -m sft.plan --config FILE [--data DIR] [key.sub=value …]`: what a run of sft.train would take.
+
+Parameters, questions, tokens, steps and memory by part, counted from shapes: no weights are read. The memory is that of
+the longest batch, micro_batch_size x max_length tokens. Activations and logits are a formula that no GPU has confirmed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from evaluation.errors import exit_on_user_error
+from graph.writer import PromptStyle
+from sft.config import SftConfig, load_config
+from sft.examples import PromptEncoder, training_examples
+from sft.policy import load_tokenizer
+from sft.shapes import Linear, ModelShape, local_directory, shape_of
+
+GIB = 2**30
+GPU_SIZES_GIB = (16, 24, 40, 80)
+USABLE = 0.95  # of a GPU's memory: the rest goes to fragmentation
+CONTEXT_GIB = 0.8  # what CUDA, cuBLAS and bitsandbytes hold before the first weight
+# Measured with Qwen's vocabulary on 300 training questions of Spider; the example values of mschema cost most.
+CHARACTERS_PER_TOKEN = {"compact": 4.0, "ddl": 3.9, "mschema": 2.4}
+_TEMPLATE_TOKENS = 5  # of a message: its role and its marks
+_BYTES = {"bfloat16": 2, "float32": 4}
+_LOSS_TILE = (4096, 32768)  # TRL's loss multiplies with the head by tiles of so many tokens x rows of the vocabulary
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What an epoch reads. estimated: the tokens come from characters, the model's tokenizer not being on disk."""
+
+    kept: int
+    dropped: int
+    tokens: int
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run takes. parameters: of the base; questions: None without data; steps: of the optimizer, None likewise.
+
+    memory: bytes by part, on one GPU.
+    """
+
+    config: SftConfig
+    parameters: int
+    trainable: int
+    questions: Questions | None
+    steps: int | None
+    memory: Mapping[str, int]
+
+    @property
+    def share(self) -> float:
+        """Of all parameters, adapter included, those that learn."""
+        total = self.parameters if _learns_all(self.config) else self.parameters + self.trainable
+        return self.trainable / total
+
+    @property
+    def total_gib(self) -> float:
+        return sum(self.memory.values()) / GIB
+
+    @property
+    def fitting(self) -> list[int]:
+        """The common GPU sizes, in GiB, that hold it."""
+        return [size for size in GPU_SIZES_GIB if self.total_gib <= USABLE * size]
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m sft.plan", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. sft/configs/tiny.toml")
+    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
+    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
+    args = parser.parse_args(argv)
+    print(format_plan(plan(load_config(SftConfig, args.config, args.overrides), args.data)))
+    return 0
+
+
+def plan(config: SftConfig, data: Path | None = None) -> Plan:
+    """Count it all. UserError: a model of unknown shape, or data that sft.train would refuse."""
+    shape = shape_of(config.model.path)
+    trainable = shape.parameters if _learns_all(config) else shape.adapter_parameters(config.lora.r)
+    questions = None
+    if data is not None or config.data.benchmark == "tiny":
+        questions = count_questions(config, data)
+    steps = math.ceil(math.ceil(questions.kept / config.train.batch_size) * config.train.epochs) if questions else None
+    return Plan(config, shape.parameters, trainable, questions, steps, memory(config, shape))
+
+
+def count_questions(config: SftConfig, data: Path | None) -> Questions:
+    """Encode every training question, as sft.train does. UserError when none fits in model.max_length."""
+    from sft.train import chosen_examples  # sft.train may import this module
+
+    directory = local_directory(config.model.path)
+    on_disk = directory is not None and (directory / "tokenizer_config.json").is_file()
+    tokenizer: Any = load_tokenizer(str(directory)) if on_disk else EstimatedTokenizer(_ratio(config))
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        tokenizer.model_max_length = 10**9  # no warning of prompts that are dropped anyway
+    encoder = PromptEncoder(tokenizer, config.data.prompt_style, config.model.max_length, config.data.prompt_budget)
+    examples = chosen_examples(config.data, config.run.seed, data)
+    items, dropped = training_examples(examples, encoder, config.model.max_length)
+    return Questions(len(items), dropped, sum(item.length for item in items), estimated=not on_disk)
+
+
+class EstimatedTokenizer:
+    """Stands in for a tokenizer that is not on disk: right in how many tokens there are, more or less, not in which."""
+
+    all_special_tokens: tuple[str, ...] = ()
+    eos_token_id = 0
+
+    def __init__(self, characters_per_token: float) -> None:
+        self.characters_per_token = characters_per_token
+
+    def encode(self, text: str, **_: Any) -> list[int]:
+        return [0] * math.ceil(len(text) / self.characters_per_token)
+
+    def apply_chat_template(self, messages: Sequence[Mapping[str, str]], **_: Any) -> list[int]:
+        marks = [0] * _TEMPLATE_TOKENS * (len(messages) + 1)  # and those of the answer's opening
+        return marks + [token for message in messages for token in self.encode(message["content"])]
+
+
+def memory(config: SftConfig, shape: ModelShape) -> dict[str, int]:
+    """Bytes by part while it trains on its longest batch."""
+    per_weight = _BYTES[config.model.dtype]
+    learns_all, four_bit = _learns_all(config), _four_bit(config)
+    trainable = shape.parameters if learns_all else shape.adapter_parameters(config.lora.r)
+    tokens = config.train.per_forward * config.model.max_length
+    rest = shape.parameters - shape.linear_weights
+    linears = four_bit_bytes(shape) if four_bit else shape.linear_weights * per_weight
+    parts = {
+        "linear layers, " + ("NF4" if four_bit else config.model.dtype): linears,
+        f"embedding, head, norms, {config.model.dtype}": rest * per_weight,
+        "adapter, float32": 0 if learns_all else 4 * trainable,
+        "gradients": trainable * (per_weight if learns_all else 4),
+        "8-bit AdamW states": 2 * trainable + 2 * 4 * math.ceil(trainable / 256),  # two scales per block of 256
+        "activations": activation_bytes(config, shape, tokens),
+        "largest layer, de-quantised": largest_layer(shape) * per_weight if four_bit else 0,
+        "logits, by tiles": logit_bytes(shape, tokens),
+        "CUDA context": round(CONTEXT_GIB * GIB),
+    }
+    return {part: size for part, size in parts.items() if size}
+
+
+def four_bit_bytes(shape: ModelShape) -> int:
+    """NF4 with double quantisation: half a byte per weight, a byte per 64, a float per 64 * 256; tables per layer."""
+    return sum(linear.count * _four_bit_layer(linear.inputs * linear.outputs) for linear in shape.linears)
+
+
+def largest_layer(shape: ModelShape) -> int:
+    """Weights of the largest linear layer: bitsandbytes de-quantises one at a time."""
+
+    def size(linear: Linear) -> int:
+        return linear.inputs * linear.outputs
+
+    return max(map(size, shape.linears))
+
+
+def activation_bytes(config: SftConfig, shape: ModelShape, tokens: int) -> int:
+    """What the backward needs. With checkpointing: every layer's input in bf16, and one layer whole at a time.
+
+    A layer keeps, per token: two norms' input in fp32 and output in bf16 (12 hidden); q, k, v, spread over all heads,
+    and the attention's output (8 query); gate, its silu, up, their product (8 intermediate); A's output of each LoRA.
+    """
+    per_layer = 12 * shape.hidden + 8 * shape.query + 8 * shape.intermediate
+    if not _learns_all(config):
+        per_layer += 2 * config.lora.r * sum(linear.count for linear in shape.linears) // shape.layers
+    if config.train.gradient_checkpointing:
+        return tokens * (2 * shape.hidden * shape.layers + per_layer)
+    return tokens * per_layer * shape.layers
+
+
+def logit_bytes(shape: ModelShape, tokens: int) -> int:
+    """One tile of logits and one of their gradients in fp32, and the gradient of the hidden states."""
+    rows, columns = min(tokens, _LOSS_TILE[0]), min(shape.vocab, _LOSS_TILE[1])
+    return 2 * 4 * rows * columns + 4 * tokens * shape.hidden
+
+
+def format_plan(plan: Plan) -> str:
+    """Plain text, a line per figure."""
+    config = plan.config
+    lines = [
+        f"{config.model.path}: {_mode(config)} ({config.model.quantization}, {config.model.dtype}) "
+        f"on {config.data.benchmark}",
+        f"parameters   {plan.parameters:>16,}",
+        f"trainable    {plan.trainable:>16,}  ({plan.share:.2%})",
+        *_question_lines(plan),
+        f"memory of {config.train.per_forward} x {config.model.max_length} tokens, gradient checkpointing "
+        f"{'on' if config.train.gradient_checkpointing else 'off'}, GiB",
+        *[f"  {part:<40}{size / GIB:>9.3f}" for part, size in plan.memory.items()],
+        f"  {'total':<40}{plan.total_gib:>9.3f}",
+        _fit_line(plan),
+    ]
+    return "\n".join(lines)
+
+
+def _question_lines(plan: Plan) -> list[str]:
+    found, settings = plan.questions, plan.config.train
+    if found is None or plan.steps is None:
+        return ["questions: pass --data DIR"]
+    lost = f"{found.dropped:,} dropped: longer than {plan.config.model.max_length} tokens"
+    how = f"estimated, {_ratio(plan.config)} characters per token" if found.estimated else "counted"
+    return [
+        f"questions    {found.kept:>16,}  ({lost})",
+        f"tokens/epoch {found.tokens:>16,}  ({how})",
+        f"steps        {plan.steps:>16,}  ({settings.epochs:g} epochs, {settings.batch_size} questions each)",
+    ]
+
+
+def _fit_line(plan: Plan) -> str:
+    if not plan.fitting:
+        return f"fits no GPU of up to {GPU_SIZES_GIB[-1]} GiB: lower train.micro_batch_size or model.max_length"
+    return "fits a GPU of " + ", ".join(map(str, plan.fitting)) + " GiB"
+
+
+def _four_bit_layer(weights: int) -> int:
+    blocks = math.ceil(weights / 64)
+    return math.ceil(weights / 2) + blocks + 4 * math.ceil(blocks / 256) + 4 * (16 + 256 + 1)
+
+
+def _ratio(config: SftConfig) -> float:
+    return CHARACTERS_PER_TOKEN[PromptStyle.parse(config.data.prompt_style).base]
+
+
+def _mode(config: SftConfig) -> str:
+    return str(getattr(config.train, "mode", "qlora" if config.model.quantization == "nf4" else "lora"))
+
+
+def _learns_all(config: SftConfig) -> bool:
+    return _mode(config) in ("full", "pretrain")
+
+
+def _four_bit(config: SftConfig) -> bool:
+    return _mode(config) == "qlora" and config.model.quantization == "nf4"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,162 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import peft
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config
+
+from evaluation.errors import UserError
+from sft import policy
+from sft.config import LoraConfig, SftConfig, load_config
+from sft.plan import GIB, format_plan, four_bit_bytes, main, plan
+from sft.shapes import PUBLISHED, Published, local_shape, shape_of, shape_of_config
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = sorted(path for path in (ROOT / "sft" / "configs").glob("*.toml") if path.name != "pretrain.toml")
+TOTALS = {
+    "Qwen/Qwen2.5-Coder-1.5B-Instruct": 1_543_714_304,
+    "Qwen/Qwen2.5-Coder-3B-Instruct": 3_085_938_688,
+    "Qwen/Qwen2.5-Coder-7B-Instruct": 7_615_616_512,
+    "meta-llama/Llama-3.1-8B-Instruct": 8_030_261_248,
+    "mistralai/Mistral-7B-Instruct-v0.3": 7_248_023_552,
+    "microsoft/Phi-3-mini-4k-instruct": 3_821_079_552,
+}
+CONFIGS = {"Qwen": Qwen2Config, "meta-llama": LlamaConfig, "mistralai": MistralConfig, "microsoft": Phi3Config}
+
+
+def hugging_face_config(name: str, published: Published):
+    return CONFIGS[name.split("/")[0]](
+        hidden_size=published.hidden,
+        num_hidden_layers=published.layers,
+        intermediate_size=published.intermediate,
+        num_attention_heads=published.heads,
+        num_key_value_heads=published.kv_heads,
+        vocab_size=published.vocab,
+        tie_word_embeddings=published.tied,
+        pad_token_id=0,
+    )
+
+
+def settings(**sections) -> SftConfig:
+    return SftConfig.model_validate({"model": {"path": "Qwen/Qwen2.5-Coder-7B-Instruct"}} | sections)
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_a_published_shape_counts_what_its_authors_and_transformers_count(name):
+    shape = shape_of(name)
+    assert shape.parameters == TOTALS[name]
+    assert shape == shape_of_config(hugging_face_config(name, PUBLISHED[name]))
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_the_adapter_has_as_many_parameters_as_peft_makes(name):
+    with torch.device("meta"):
+        base = AutoModelForCausalLM.from_config(hugging_face_config(name, PUBLISHED[name]))
+        layers = policy.linear_layers(base)
+        model = peft.get_peft_model(base, peft.LoraConfig(r=16, target_modules=layers, task_type="CAUSAL_LM"))
+    assert shape_of(name).adapter_parameters(16) == model.get_nb_trainable_parameters()[0]
+
+
+def test_four_bit_weights_take_what_a_loaded_model_takes():
+    config = SftConfig()
+    model = policy.load_model(config.model, config.lora)
+    bytes_of = {True: 0, False: 0}
+    for value in model.parameters():
+        bytes_of[value.requires_grad] += value.numel() * value.element_size()
+        state = getattr(value, "quant_state", None)
+        if state is not None:
+            tensors = (state.absmax, state.code, state.state2.absmax, state.state2.code)
+            bytes_of[False] += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    planned = plan(config).memory
+    base = planned["linear layers, NF4"] + planned["embedding, head, norms, bfloat16"]
+    assert base == pytest.approx(bytes_of[False], rel=0.02)
+    assert planned["adapter, float32"] == bytes_of[True]
+
+
+def test_a_big_model_in_four_bits_takes_a_little_over_half_a_byte_per_weight():
+    shape = shape_of("Qwen/Qwen2.5-Coder-7B-Instruct")
+    # 1/2 byte, 1/64 for the scales, 4 / (64 * 256) for the scales of the scales: 0.51587
+    assert four_bit_bytes(shape) / shape.linear_weights == pytest.approx(0.51587, rel=1e-3)
+
+
+def test_the_tiny_run_is_counted_as_the_training_counts_it():
+    config = load_config(SftConfig, ROOT / "sft" / "configs" / "tiny.toml", [f"model.path={ROOT / 'sft' / 'tiny'}"])
+    counted = plan(config)
+    assert counted.questions is not None and not counted.questions.estimated
+    assert counted.questions.kept + counted.questions.dropped == 640
+    assert counted.steps == -(-counted.questions.kept // 32)
+    assert counted.trainable == shape_of(config.model.path).adapter_parameters(16)
+    assert "counted" in format_plan(counted)
+
+
+def test_tokens_are_estimated_and_said_to_be_where_the_tokenizer_is_not_on_disk():
+    exact = plan(SftConfig())
+    guessed = plan(settings(data={"benchmark": "tiny"}))
+    assert exact.questions and guessed.questions and guessed.questions.estimated
+    # The bundled vocabulary of 2,048 cuts the same text in more pieces than one of 152,000 would.
+    assert guessed.questions.tokens < exact.questions.tokens
+    assert "estimated, 4.0 characters per token" in format_plan(guessed)
+
+
+def test_without_data_the_plan_still_tells_parameters_and_memory():
+    text = format_plan(plan(settings(data={"benchmark": "spider"})))
+    assert "questions: pass --data DIR" in text and "7,615,616,512" in text and "total" in text
+
+
+def test_memory_falls_with_checkpointing_and_grows_with_the_batch():
+    def total(**train) -> float:
+        return plan(settings(model={"path": "Qwen/Qwen2.5-Coder-7B-Instruct", "max_length": 2048},
+                             data={"benchmark": "spider"}, train={"batch_size": 8, **train})).total_gib  # fmt: skip
+
+    small = total(micro_batch_size=1, gradient_checkpointing=True)
+    assert small < total(micro_batch_size=1) < total(micro_batch_size=4)
+    assert 7 < small < 22  # 3.1 GiB of 4-bit layers and 2.0 GiB of embedding and head before anything is computed
+
+
+def test_a_plan_says_which_gpus_hold_it_and_what_to_do_when_none_does():
+    small = plan(settings(data={"benchmark": "spider"}, train={"batch_size": 1, "gradient_checkpointing": True}))
+    assert small.fitting and "fits a GPU of" in format_plan(small)
+    huge = plan(settings(data={"benchmark": "spider"}, train={"batch_size": 4096}))
+    assert huge.fitting == [] and "lower train.micro_batch_size" in format_plan(huge)
+    assert huge.total_gib == pytest.approx(sum(huge.memory.values()) / GIB)
+
+
+def test_a_model_of_unknown_shape_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match="nobody/nothing.*Qwen/Qwen2.5-Coder-7B-Instruct.*Phi-3-mini"):
+        shape_of("nobody/nothing")
+
+
+def test_a_config_that_describes_no_language_model_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "no such thing"}')
+    with pytest.raises(UserError, match="config.json must describe a causal language model"):
+        local_shape(tmp_path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_config_loads_and_says_why_line_by_line(path):
+    config = load_config(SftConfig, path)
+    assert config.lora.dropout == 0  # RL refuses noise in the policy ratio
+    assert config.run.name.startswith(path.stem)
+    assert all("#" in line for line in path.read_text().splitlines() if "=" in line)
+
+
+@pytest.mark.parametrize("path", [p for p in SHIPPED if "tiny" not in p.stem], ids=lambda path: path.stem)
+def test_every_config_of_a_published_model_fits_one_gpu(path):
+    assert plan(load_config(SftConfig, path)).fitting[-1:] == [80]
+
+
+def test_the_command_prints_the_plan(capsys):
+    assert main(["--config", str(ROOT / "sft/configs/qwen2.5-coder-1.5b-spider.toml"), "train.epochs=1"]) == 0
+    assert "1,543,714,304" in capsys.readouterr().out
+
+
+def test_planning_starts_no_engine():
+    code = "import sys, sft.plan; sys.exit('vllm' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_adapter_share_counts_the_adapter_in():
+    counted = plan(settings(data={"benchmark": "spider"}, lora=LoraConfig(r=16).model_dump()))
+    assert counted.share == counted.trainable / (TOTALS["Qwen/Qwen2.5-Coder-7B-Instruct"] + counted.trainable)
