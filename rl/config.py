@@ -37,6 +37,7 @@ class EvaluationConfig(Settings):
     samples: int = Field(8, ge=1, description="samples per dev question for the sampled score")
     limit: int = Field(0, ge=0, description="dev questions at the end, 0 = all")
     every: int = Field(0, ge=0, description="steps between evaluations while training, 0 = never")
+    base: bool = Field(True, description="evaluate the base without adapter too")
     watched: int = Field(100, ge=1, description="dev questions evaluated while training")
 
 
@@ -48,7 +49,7 @@ class CheckpointConfig(Settings):
 class RlConfig(Settings):
     """`python -m rl.train --config FILE`. init_adapter: the SFT warm-up; "" starts from a fresh adapter."""
 
-    steps: int = Field(40, ge=1, description="policy updates")
+    steps: int = Field(40, ge=0, description="policy updates; 0 only evaluates init_adapter")
     init_adapter: str = ""
     sft_metrics: str = Field("", description="metrics.jsonl of the warm-up, for the report; found beside init_adapter")
     run: RunConfig = RunConfig(name="rl")
@@ -67,4 +68,10 @@ class RlConfig(Settings):
     def _kl_needs_a_reference(self) -> RlConfig:
         if self.learner.kl and not self.init_adapter:
             raise ValueError("learner.kl needs init_adapter: the frozen SFT adapter is the reference policy")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> RlConfig:
+        if not (self.steps or self.init_adapter):
+            raise ValueError("steps = 0 evaluates the adapter of init_adapter: give one, or steps of at least 1")
         return self

@@ -90,10 +90,12 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         write_resolved(config, directory)
         stack.enter_context(start(num_cpus=4 + config.reward.workers))
         run = _assemble(config, directory, examples, encoder, identity, stack)
-        _evaluate_once(run, "base", None)
+        if config.evaluation.base and config.steps:
+            _evaluate_once(run, "base", None)
         _learn(run)
-        _save_adapter(run)
-        _evaluate_once(run, "rl", config.steps)
+        if config.steps:
+            _save_adapter(run)
+            _evaluate_once(run, "rl", config.steps)
     _write_seconds(run, time.perf_counter() - began)
     report = write_report(directory)
     print(f"report: {report}", flush=True)
@@ -169,7 +171,8 @@ def _save_checkpoint(run: Run, step: int) -> None:
 def _save_adapter(run: Run) -> None:
     """The trained adapter in PEFT's layout, with what it was trained on, for `rl.predict` and other tools."""
     version = run.learner.call("publish", run.config.steps).result(run.config.engine.timeout_s)
-    extra = provenance.as_file(run.config.model, run.config.data.prompt_style)
+    data = run.config.data
+    extra = provenance.as_file(run.config.model, data.prompt_style, data.prompt_budget)
     save_adapter(version, run.directory / "adapter", extra)
 
 
@@ -222,7 +225,8 @@ def _spawn_engine(config: RlConfig) -> Handle:
 
 def _encoder(config: RlConfig) -> PromptEncoder:
     longest = config.model.max_length - config.rollout.max_tokens
-    return PromptEncoder(load_tokenizer(config.model.path), config.data.prompt_style, longest)
+    style, budget = config.data.prompt_style, config.data.prompt_budget
+    return PromptEncoder(load_tokenizer(config.model.path), style, longest, budget)
 
 
 def _fitting(examples: list[Example], encoder: PromptEncoder) -> list[Example]:
@@ -288,7 +292,8 @@ def _locked(directory: Path) -> Iterator[TextIO]:
 
 def _write_seconds(run: Run, this_invocation: float) -> None:
     """Seconds by part: RL steps from the metrics, so that they add up over resumes."""
-    rows = [json.loads(line) for line in (run.directory / "metrics.jsonl").read_text().splitlines()]
+    metrics = run.directory / "metrics.jsonl"
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
     evaluations = [json.loads(p.read_text()) for p in (run.directory / "evaluations").glob("*.json")]
     seconds: dict[str, Any] = {
         "sft": _sft_seconds(run),
