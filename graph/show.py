@@ -110,7 +110,7 @@ def _places(schema: Schema, graph: networkx.MultiGraph) -> dict[str, tuple[float
         size = len(names) ** 0.5
         found = {names[0]: (0.0, 0.0)}
         if len(names) > 1:
-            found = networkx.kamada_kawai_layout(tables.subgraph(names), scale=size)
+            found = networkx.spring_layout(tables.subgraph(names), k=2.0, iterations=200, scale=size, seed=0)
         places |= {name: (offset + size + float(found[name][0]), float(found[name][1])) for name in names}
         offset += 2 * size + 0.8
     return places
