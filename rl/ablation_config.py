@@ -23,6 +23,7 @@ REPORT = "report"
 # What must be the same for all variants: how much is trained on, how often it is asked, and what it is asked.
 BUDGET = (
     "augment.multiplier",
+    "dev",
     "steps",
     "train.epochs",
     "train.batch_size",

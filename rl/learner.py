@@ -24,6 +24,7 @@ from rl.losses import Aggregation, KlEstimator, LossTerms, Surrogate, policy_los
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
+from sft.answers import answer_hidden, score_answers
 from sft.config import LoraConfig, ModelConfig, Settings
 from sft.device import release_memory
 from sft.policy import PolicyVersion, load_model, load_tokenizer, publish
@@ -198,18 +199,10 @@ class Learner:
         causal_lm, in_bf16 = self.model.get_base_model(), self.dtype == "bfloat16"
         no_upcast = disable_input_dtype_casting(self.model, active=in_bf16)
         with no_upcast, torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
-            hidden = causal_lm.get_decoder()(
-                input_ids=packed.ids_RL,
-                position_ids=packed.positions_RL,
-                attention_mask=packed.mask_RLL[:, None],
-                use_cache=False,
-            ).last_hidden_state
-            hidden_ND = hidden.flatten(0, 1)[packed.predictors_N]
-            logits_NV = causal_lm.get_output_embeddings()(hidden_ND)
-        logits_NV = logits_NV.float() / self.temperature
-        log_softmax_NV = logits_NV.log_softmax(-1)
-        entropy_N = -(log_softmax_NV.exp() * log_softmax_NV).sum(-1)
-        return log_softmax_NV.gather(1, packed.targets_N[:, None])[:, 0], entropy_N
+            hidden_ND = answer_hidden(causal_lm, packed)
+            head, learn_entropy = causal_lm.get_output_embeddings(), self.config.entropy != 0
+            scores = score_answers(hidden_ND, head, packed.targets_N, self.temperature, learn_entropy)
+        return scores.log_probs_N, scores.entropy_N
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
         """Teacher-forced log-probabilities at temperature 1 of each completion: the canary's other half."""

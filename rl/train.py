@@ -27,7 +27,7 @@ from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.report import write_report
-from rl import checkpoint, loop
+from rl import loop
 from rl.alarms import Alarm, Alarms
 from rl.config import RlConfig
 from rl.evaluate import evaluate, save
@@ -36,7 +36,7 @@ from rl.learner import Learner
 from rl.parts import Canary, EnginePolicy, PooledRewards, ServedGenerator, ShuffledQuestions, reward_pool
 from rl.reward import Answer, RewardWorker, self_test
 from rl.types import Group
-from sft import provenance
+from sft import checkpoint, provenance
 from sft.config import load_config, write_resolved
 from sft.examples import PromptEncoder
 from sft.policy import load_tokenizer, read_adapter, save_adapter

@@ -72,28 +72,27 @@ class RunConfig(Settings):
         return Path(self.dir) / self.name
 
 
-class SftTrainConfig(Settings):
-    """How long and how fast the adapter learns from gold queries."""
+Mode = Literal["qlora", "lora", "full", "pretrain"]
 
+
+class SftTrainConfig(Settings):
+    """How long and how fast the model learns from gold queries.
+
+    mode: qlora = an adapter on a base in 4 bits; lora = one on a base in model.dtype; full = all weights, kept in fp32
+    while they learn; pretrain = all weights, on schemas and queries as plain text.
+    """
+
+    mode: Mode = "qlora"
     epochs: float = Field(default=2.0, gt=0, le=1000)
     learning_rate: float = Field(default=2e-4, gt=0, le=1.0)  # peak, after the warm-up
     warmup_ratio: float = Field(default=0.03, ge=0, le=0.5)  # share of the steps; then a cosine to zero
     batch_size: int = Field(default=32, ge=1, le=4096)  # questions per optimizer step
-    micro_batch_size: int = Field(default=0, ge=0, le=4096)  # questions per forward; 0 = all; must divide batch_size
+    token_budget: int = Field(default=8192, ge=64)  # padded tokens per forward: bounds the memory
+    together: int = Field(default=4, ge=1, le=4096)  # questions of one database drawn as one: they share its schema
     weight_decay: float = Field(default=0.0, ge=0, le=1.0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     gradient_checkpointing: bool = False  # less memory, about a third slower
     log_every: int = Field(default=10, ge=1)  # steps between two lines of progress and of metrics.jsonl
-
-    @model_validator(mode="after")
-    def _micro_batch_divides(self) -> SftTrainConfig:
-        if self.batch_size % self.per_forward:
-            raise ValueError(f"micro_batch_size = {self.micro_batch_size} must divide batch_size = {self.batch_size}")
-        return self
-
-    @property
-    def per_forward(self) -> int:
-        return self.micro_batch_size or self.batch_size
 
 
 class AugmentConfig(Settings):
@@ -101,6 +100,23 @@ class AugmentConfig(Settings):
 
     level: Literal["none", "light", "moderate", "heavy"] = "none"
     multiplier: float = Field(default=1.0, ge=1, le=100)  # copies of each question, each with a face of its own
+
+
+class DevConfig(Settings):
+    """Dev accuracy while training, by greedy answers of the real engine; the best adapter is the one kept."""
+
+    every: int = Field(default=0, ge=0)  # steps between two evaluations; 0 = none, and the last adapter is kept
+    questions: int = Field(default=200, ge=1)  # of the dev split, the same ones each time
+    max_tokens: int = Field(default=256, ge=1)  # longest answer
+    kv_cache_gib: float = Field(default=0.5, gt=0)  # memory of the engine beside its weights, GiB
+    timeout_s: float = Field(default=1800, gt=0)  # longest wait for one evaluation
+
+
+class SaveConfig(Settings):
+    """Checkpoints: the same command goes on from the newest whole one."""
+
+    every: int = Field(default=0, ge=0)  # steps between checkpoints; 0 = none
+    keep: int = Field(default=2, ge=1)  # checkpoints kept
 
 
 class SftConfig(Settings):
@@ -112,6 +128,30 @@ class SftConfig(Settings):
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     train: SftTrainConfig = SftTrainConfig()
+    dev: DevConfig = DevConfig()
+    checkpoint: SaveConfig = SaveConfig()
+
+    @model_validator(mode="after")
+    def _mode_and_quantization_agree(self) -> SftConfig:
+        mode, quantization = self.train.mode, self.model.quantization
+        if (mode == "qlora") != (quantization == "nf4"):
+            needed = "nf4" if mode == "qlora" else "none"
+            raise ValueError(
+                f"train.mode = {mode} needs model.quantization = {needed}, got {quantization}: qlora trains an adapter "
+                "on a 4-bit base, lora, full and pretrain work on unquantised weights"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _plain_text_has_no_answers(self) -> SftConfig:
+        if self.train.mode == "pretrain" and self.dev.every:
+            raise ValueError("dev.every must be 0 with train.mode = pretrain: the model is not taught to answer")
+        return self
+
+    @property
+    def learns_all(self) -> bool:
+        """Whether all weights learn, rather than an adapter."""
+        return self.train.mode in ("full", "pretrain")
 
 
 Config = TypeVar("Config", bound=BaseModel)

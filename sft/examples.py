@@ -62,11 +62,25 @@ class PromptEncoder:
         if schema is not None:
             writer = PromptWriter(schema, self.style, self.values(example.database), labels)
 
+        return self._ids(self._schema_text(writer, example), example)
+
+    def schema_text(self, example: Example) -> str:
+        """The schema as the prompt of this question shows it."""
+        return self._schema_text(self._writer(example.database), example)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of plain text, outside any chat."""
+        return list(self.tokenizer.encode(self._without_special_tokens(text), add_special_tokens=False))
+
+    @property
+    def eos_id(self) -> int:
+        return int(self.tokenizer.eos_token_id)
+
+    def _schema_text(self, writer: PromptWriter, example: Example) -> str:
         def fits(text: str) -> bool:
             return len(self._ids(text, example)) <= self.budget
 
-        text = writer.schema_text(example.question, example.evidence, fits if self.budget else None)
-        return self._ids(text, example)
+        return writer.schema_text(example.question, example.evidence, fits if self.budget else None)
 
     def _ids(self, schema_text: str, example: Example) -> list[int]:
         messages = messages_from_text(schema_text, example.question, example.evidence)

@@ -1,7 +1,8 @@
 """`python -m sft.plan --config FILE [--data DIR] [key.sub=value …]`: what a run of sft.train would take.
 
 Parameters, questions, tokens, steps and memory by part, counted from shapes: no weights are read. The memory is that of
-the longest batch, micro_batch_size x max_length tokens. Activations and logits are a formula that no GPU has confirmed.
+the longest forward: train.token_budget tokens, or one question of model.max_length. Activations and logits are a
+formula that no GPU has confirmed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from evaluation.errors import exit_on_user_error
 from graph.writer import PromptStyle
+from sft.answers import SLICE_ELEMENTS
 from sft.config import SftConfig, load_config
 from sft.examples import PromptEncoder, training_examples
 from sft.policy import load_tokenizer
@@ -30,7 +32,6 @@ CONTEXT_GIB = 0.8  # what CUDA, cuBLAS and bitsandbytes hold before the first we
 CHARACTERS_PER_TOKEN = {"compact": 4.0, "ddl": 3.9, "mschema": 2.4}
 _TEMPLATE_TOKENS = 5  # of a message: its role and its marks
 _BYTES = {"bfloat16": 2, "float32": 4}
-_LOSS_TILE = (4096, 32768)  # TRL's loss multiplies with the head by tiles of so many tokens x rows of the vocabulary
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Plan:
     @property
     def share(self) -> float:
         """Of all parameters, adapter included, those that learn."""
-        total = self.parameters if _learns_all(self.config) else self.parameters + self.trainable
+        total = self.parameters if self.config.learns_all else self.parameters + self.trainable
         return self.trainable / total
 
     @property
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def plan(config: SftConfig, data: Path | None = None) -> Plan:
     """Count it all. UserError: a model of unknown shape, or data that sft.train would refuse."""
     shape = shape_of(config.model.path)
-    trainable = shape.parameters if _learns_all(config) else shape.adapter_parameters(config.lora.r)
+    trainable = shape.parameters if config.learns_all else shape.adapter_parameters(config.lora.r)
     questions = None
     if data is not None or config.data.benchmark == "tiny":
         questions = count_questions(config, data)
@@ -129,21 +130,22 @@ class EstimatedTokenizer:
 
 def memory(config: SftConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes by part while it trains on its longest batch."""
-    per_weight = _BYTES[config.model.dtype]
-    learns_all, four_bit = _learns_all(config), _four_bit(config)
+    learns_all, four_bit = config.learns_all, config.model.quantization == "nf4"
+    dtype = "float32" if learns_all else config.model.dtype  # weights that learn are kept in fp32
+    per_weight = _BYTES[dtype]
     trainable = shape.parameters if learns_all else shape.adapter_parameters(config.lora.r)
-    tokens = config.train.per_forward * config.model.max_length
+    tokens = _batch_tokens(config)
     rest = shape.parameters - shape.linear_weights
     linears = four_bit_bytes(shape) if four_bit else shape.linear_weights * per_weight
     parts = {
-        "linear layers, " + ("NF4" if four_bit else config.model.dtype): linears,
-        f"embedding, head, norms, {config.model.dtype}": rest * per_weight,
+        "linear layers, " + ("NF4" if four_bit else dtype): linears,
+        f"embedding, head, norms, {dtype}": rest * per_weight,
         "adapter, float32": 0 if learns_all else 4 * trainable,
-        "gradients": trainable * (per_weight if learns_all else 4),
+        "gradients": 4 * trainable,
         "8-bit AdamW states": 2 * trainable + 2 * 4 * math.ceil(trainable / 256),  # two scales per block of 256
         "activations": activation_bytes(config, shape, tokens),
-        "largest layer, de-quantised": largest_layer(shape) * per_weight if four_bit else 0,
-        "logits, by tiles": logit_bytes(shape, tokens),
+        "largest layer, de-quantised": largest_layer(shape) * _BYTES[config.model.dtype] if four_bit else 0,
+        "logits, by slices": logit_bytes(shape, tokens),
         "CUDA context": round(CONTEXT_GIB * GIB),
     }
     return {part: size for part, size in parts.items() if size}
@@ -170,7 +172,7 @@ def activation_bytes(config: SftConfig, shape: ModelShape, tokens: int) -> int:
     and the attention's output (8 query); gate, its silu, up, their product (8 intermediate); A's output of each LoRA.
     """
     per_layer = 12 * shape.hidden + 8 * shape.query + 8 * shape.intermediate
-    if not _learns_all(config):
+    if not config.learns_all:
         per_layer += 2 * config.lora.r * sum(linear.count for linear in shape.linears) // shape.layers
     if config.train.gradient_checkpointing:
         return tokens * (2 * shape.hidden * shape.layers + per_layer)
@@ -178,21 +180,24 @@ def activation_bytes(config: SftConfig, shape: ModelShape, tokens: int) -> int:
 
 
 def logit_bytes(shape: ModelShape, tokens: int) -> int:
-    """One tile of logits and one of their gradients in fp32, and the gradient of the hidden states."""
-    rows, columns = min(tokens, _LOSS_TILE[0]), min(shape.vocab, _LOSS_TILE[1])
-    return 2 * 4 * rows * columns + 4 * tokens * shape.hidden
+    """Three copies of a slice of logits in fp32 (raw, log-softmax, gradient), and the gradient of the hidden states.
+
+    As if every token were an answer's: less in fact.
+    """
+    rows = min(tokens, max(1, SLICE_ELEMENTS // shape.vocab))
+    return 3 * 4 * rows * shape.vocab + 4 * tokens * shape.hidden
 
 
 def format_plan(plan: Plan) -> str:
     """Plain text, a line per figure."""
     config = plan.config
     lines = [
-        f"{config.model.path}: {_mode(config)} ({config.model.quantization}, {config.model.dtype}) "
+        f"{config.model.path}: {config.train.mode} ({config.model.quantization}, {config.model.dtype}) "
         f"on {config.data.benchmark}",
         f"parameters   {plan.parameters:>16,}",
         f"trainable    {plan.trainable:>16,}  ({plan.share:.2%})",
         *_question_lines(plan),
-        f"memory of {config.train.per_forward} x {config.model.max_length} tokens, gradient checkpointing "
+        f"memory of a forward of {_batch_tokens(config):,} tokens, gradient checkpointing "
         f"{'on' if config.train.gradient_checkpointing else 'off'}, GiB",
         *[f"  {part:<40}{size / GIB:>9.3f}" for part, size in plan.memory.items()],
         f"  {'total':<40}{plan.total_gib:>9.3f}",
@@ -216,7 +221,7 @@ def _question_lines(plan: Plan) -> list[str]:
 
 def _fit_line(plan: Plan) -> str:
     if not plan.fitting:
-        return f"fits no GPU of up to {GPU_SIZES_GIB[-1]} GiB: lower train.micro_batch_size or model.max_length"
+        return f"fits no GPU of up to {GPU_SIZES_GIB[-1]} GiB: lower train.token_budget or model.max_length"
     return "fits a GPU of " + ", ".join(map(str, plan.fitting)) + " GiB"
 
 
@@ -229,16 +234,9 @@ def _ratio(config: SftConfig) -> float:
     return CHARACTERS_PER_TOKEN[PromptStyle.parse(config.data.prompt_style).base]
 
 
-def _mode(config: SftConfig) -> str:
-    return str(getattr(config.train, "mode", "qlora" if config.model.quantization == "nf4" else "lora"))
-
-
-def _learns_all(config: SftConfig) -> bool:
-    return _mode(config) in ("full", "pretrain")
-
-
-def _four_bit(config: SftConfig) -> bool:
-    return _mode(config) == "qlora" and config.model.quantization == "nf4"
+def _batch_tokens(config: SftConfig) -> int:
+    """Tokens of the longest forward."""
+    return max(config.train.token_budget, config.model.max_length)
 
 
 if __name__ == "__main__":

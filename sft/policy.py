@@ -80,6 +80,13 @@ def load_model(
     return policy.train()
 
 
+def load_whole(model: ModelConfig) -> PreTrainedModel:
+    """The base with every weight learning, in fp32 whatever model.dtype is: bf16 would lose small updates."""
+    base = load_base(model.model_copy(update={"quantization": "none", "dtype": "float32"}))
+    base.requires_grad_(True)
+    return cast(PreTrainedModel, base.train())
+
+
 def load_base(model: ModelConfig, device: Device | None = None) -> PreTrainedModel:
     """The base alone, on the device; every linear layer but the head in NF4 with double quantisation if asked for."""
     device = device or detect()
@@ -118,6 +125,27 @@ def save_adapter(version: PolicyVersion, directory: Path, extra: Mapping[str, st
         (partial / CONFIG).write_text(version.adapter_config)
         for name, text in (extra or {}).items():
             (partial / name).write_text(text)
+
+
+def save_model(model: PreTrainedModel, source: str, dtype: str, directory: Path, extra: Mapping[str, str]) -> None:
+    """Write a model in `dtype` with the tokenizer files of the model `source`, whole or not at all."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    target = getattr(torch, dtype)
+    weights = {name: tensor.detach().to("cpu", target) for name, tensor in model.state_dict().items()}
+    with _replacing(directory) as partial:
+        before, model.config.dtype = model.config.dtype, target
+        model.save_pretrained(partial, state_dict=weights)
+        model.config.dtype = before
+        for file in tokenizer_files(model_directory(source)):
+            shutil.copyfile(file, partial / file.name)
+        for name, text in extra.items():
+            (partial / name).write_text(text)
+
+
+def tokenizer_files(directory: Path) -> list[Path]:
+    """Files of a model's directory that belong to its tokenizer and its chat."""
+    known = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template*", "vocab*", "merges.txt")
+    return sorted(file for pattern in (*known, "generation_config.json") for file in directory.glob(pattern))
 
 
 def read_adapter(directory: Path, step: int = 0) -> PolicyVersion:

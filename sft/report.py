@@ -1,4 +1,4 @@
-"""The curve of an SFT run."""
+"""The curves of an SFT run."""
 
 from __future__ import annotations
 
@@ -23,5 +23,19 @@ def plot_loss(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     right.set(ylabel="answer tokens guessed right", ylim=(0, 1))
     loss.yaxis.label.set_color("tab:blue")
     right.yaxis.label.set_color("tab:orange")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def plot_dev(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """ex_strict and em_spider on dev questions over the steps; the best ex_strict is marked."""
+    steps = [row["step"] for row in rows]
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for name, colour in (("ex_strict", "tab:blue"), ("em_spider", "tab:orange")):
+        axes.plot(steps, [row[name] for row in rows], marker=".", color=colour, label=name)
+    best = max(rows, key=lambda row: (row["ex_strict"], row["em_spider"], -row["step"]))
+    axes.plot([best["step"]], [best["ex_strict"]], marker="o", markersize=10, fillstyle="none", color="tab:blue")
+    axes.set(xlabel="step", ylabel=f"share of {rows[0]['n']} dev questions", ylim=(0, 1), title="SFT on dev")
+    axes.legend()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

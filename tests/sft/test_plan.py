@@ -110,16 +110,16 @@ def test_memory_falls_with_checkpointing_and_grows_with_the_batch():
         return plan(settings(model={"path": "Qwen/Qwen2.5-Coder-7B-Instruct", "max_length": 2048},
                              data={"benchmark": "spider"}, train={"batch_size": 8, **train})).total_gib  # fmt: skip
 
-    small = total(micro_batch_size=1, gradient_checkpointing=True)
-    assert small < total(micro_batch_size=1) < total(micro_batch_size=4)
+    small = total(token_budget=2048, gradient_checkpointing=True)
+    assert small < total(token_budget=2048) < total(token_budget=8192)
     assert 7 < small < 22  # 3.1 GiB of 4-bit layers and 2.0 GiB of embedding and head before anything is computed
 
 
 def test_a_plan_says_which_gpus_hold_it_and_what_to_do_when_none_does():
-    small = plan(settings(data={"benchmark": "spider"}, train={"batch_size": 1, "gradient_checkpointing": True}))
+    small = plan(settings(data={"benchmark": "spider"}, train={"token_budget": 1024, "gradient_checkpointing": True}))
     assert small.fitting and "fits a GPU of" in format_plan(small)
-    huge = plan(settings(data={"benchmark": "spider"}, train={"batch_size": 4096}))
-    assert huge.fitting == [] and "lower train.micro_batch_size" in format_plan(huge)
+    huge = plan(settings(data={"benchmark": "spider"}, train={"token_budget": 4_000_000}))
+    assert huge.fitting == [] and "lower train.token_budget" in format_plan(huge)
     assert huge.total_gib == pytest.approx(sum(huge.memory.values()) / GIB)
 
 

@@ -14,7 +14,8 @@ from graph.prompt import PROMPT_VERSION
 from sft import policy, provenance
 from sft.config import SftConfig
 from sft.examples import PromptEncoder, training_examples
-from sft.train import IGNORED, chosen_examples, main, make_trainer, train
+from sft.train import chosen_examples, main, train
+from sft.trainer import AnswerTrainer
 from tests.toy_model import make_toy_model
 
 SIZES = ("red", "green", "blue", "old", "new", "big")
@@ -43,7 +44,11 @@ def shop(tmp_path_factory) -> Path:
     return directory
 
 
-def settings(toy: Path, directory: Path, **train_settings) -> SftConfig:
+def _saved() -> dict:
+    return {"checkpoint": {"every": 5}}
+
+
+def settings(toy: Path, directory: Path, checkpoint: dict | None = None, **train_settings) -> SftConfig:
     return SftConfig.model_validate(
         {
             "run": {"name": "toy", "dir": str(directory)},
@@ -51,6 +56,7 @@ def settings(toy: Path, directory: Path, **train_settings) -> SftConfig:
             "lora": {"r": 8},
             "data": {"benchmark": "own"},
             "train": {"batch_size": 4, "learning_rate": 1e-2, "epochs": 2, "log_every": 1, **train_settings},
+            "checkpoint": checkpoint or {},
         }
     )
 
@@ -59,30 +65,59 @@ def files(directory: Path) -> list[str]:
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
 
 
+def trainer_of(config: SftConfig, shop: Path) -> AnswerTrainer:
+    tokenizer = policy.load_tokenizer(config.model.path)
+    items, _ = training_examples(load_examples("own", "train", shop), PromptEncoder(tokenizer, "compact", 256), 256)
+    return AnswerTrainer(config, policy.load_model(config.model, config.lora), tokenizer, items)
+
+
 def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_only(toy, shop, tmp_path):
-    config = settings(toy, tmp_path)
-    tokenizer = policy.load_tokenizer(str(toy))
+    trainer = trainer_of(settings(toy, tmp_path, epochs=1), shop)
+    tokenizer = trainer.processing_class
     encoder = PromptEncoder(tokenizer, "compact", 256)
-    items, _ = training_examples(load_examples("own", "train", shop), encoder, 256)
-    trainer = make_trainer(config, policy.load_model(config.model, config.lora), tokenizer, items)
-    prompts = {item.example.gold_sql: encoder.encode(item.example) for item in items}
+    wanted = {e.gold_sql: encoder.encode(e) for e in load_examples("own", "train", shop)}
     seen = 0
-    for batch in trainer.get_train_dataloader():
-        for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
-            answer = labels[labels != IGNORED].tolist()
-            prompt = ids[(labels == IGNORED) & (mask == 1)].tolist()
-            assert answer[-1] == tokenizer.eos_token_id
-            assert prompt == prompts[tokenizer.decode(answer[:-1])]
-            assert ids[mask == 1].tolist() == prompt + answer
-            seen += 1
+    for step in trainer.get_train_dataloader():
+        for batch in step["micro_batches"]:
+            answers = "".join(tokenizer.decode(batch.targets_N)).split(tokenizer.eos_token)
+            assert answers[-1] == "", "every answer ends with EOS"
+            ids, visible = batch.ids_RL.flatten(0, 1), batch.mask_RLL
+            length = batch.ids_RL.shape[1]
+            ends = (batch.targets_N == tokenizer.eos_token_id).nonzero()[:, 0].tolist()
+            for answer, end in zip(answers[:-1], ends, strict=True):
+                row, place = divmod(int(batch.predictors_N[end]), length)  # sees the prompt and the answer before EOS
+                read = ids[row * length : (row + 1) * length][visible[row, place]].tolist()
+                assert read == wanted[answer] + tokenizer.encode(answer, add_special_tokens=False)
+                seen += 1
     assert seen == 2 * len(SIZES)
 
 
+def test_packed_questions_give_the_loss_of_questions_one_by_one(toy, shop, tmp_path):
+    config = settings(toy, tmp_path, epochs=1, batch_size=12, max_grad_norm=1e9)
+    config = config.model_validate(config.model_dump() | {"model": _plain(toy), "train": _lora(config)})
+    gradients, losses = [], []
+    for budget in (4096, 64):  # all in one row; each alone
+        torch.manual_seed(0)
+        trainer = trainer_of(config.model_copy(update={"train": config.train.model_copy(
+            update={"token_budget": budget})}), shop)  # fmt: skip
+        (step,) = trainer.get_train_dataloader()
+        assert len(step["micro_batches"]) == (1 if budget == 4096 else 12)
+        losses.append(float(trainer.training_step(trainer.model, step)))
+        gradients.append(torch.cat([v.grad.flatten() for v in trainer.model.parameters() if v.grad is not None]))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert float((gradients[0] - gradients[1]).abs().max()) < 1e-6 < float(gradients[0].abs().max())
+
+
+def _plain(toy: Path) -> dict:
+    return {"path": str(toy), "max_length": 256, "quantization": "none", "dtype": "float32"}
+
+
+def _lora(config: SftConfig) -> dict:
+    return config.train.model_dump() | {"mode": "lora"}
+
+
 def test_the_adapter_learns_in_fp32(toy, shop, tmp_path):
-    config = settings(toy, tmp_path)
-    tokenizer = policy.load_tokenizer(str(toy))
-    items, _ = training_examples(load_examples("own", "train", shop), PromptEncoder(tokenizer), 256)
-    trainer = make_trainer(config, policy.load_model(config.model, config.lora), tokenizer, items)
+    trainer = trainer_of(settings(toy, tmp_path), shop)
     assert {v.dtype for v in trainer.model.parameters() if v.requires_grad} == {torch.float32}
 
 
@@ -113,14 +148,26 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(toy, shop
     assert digest("b", 0) == first != digest("c", 1)
 
 
-def test_micro_batches_change_memory_and_not_the_result(toy, shop, tmp_path):
-    losses = []
-    for micro in (4, 1):
-        config = settings(toy, tmp_path / str(micro), epochs=1, micro_batch_size=micro)
-        config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": "float32"})})
-        rows = (train(config, shop) / "metrics.jsonl").read_text().splitlines()
-        losses.append([json.loads(row)["loss"] for row in rows])
-    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+def test_a_killed_run_resumes_to_the_very_same_adapter_and_metrics(toy, shop, tmp_path):
+    whole = train(settings(toy, tmp_path / "whole", epochs=4, **_saved()), shop)
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f'[run]\nname = "toy"\ndir = "{tmp_path}/cut"\n[model]\npath = "{toy}"\nmax_length = 256\n'
+        '[lora]\nr = 8\n[data]\nbenchmark = "own"\n[checkpoint]\nevery = 5\n'
+        "[train]\nepochs = 4\nlearning_rate = 1e-2\nlog_every = 1\nbatch_size = 4\n"
+    )
+    command = [sys.executable, "-m", "sft.train", "--config", str(config), "--data", str(shop)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("step  7/12"):
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    resumed = train(settings(toy, tmp_path / "cut", epochs=4, **_saved()), shop)
+    assert policy.read_adapter(resumed / "adapter").digest == policy.read_adapter(whole / "adapter").digest
+    both = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (whole, resumed)]
+    same = ("step", "loss", "tokens", "learning_rate")
+    assert [[row[key] for key in same] for row in both[0]] == [[row[key] for key in same] for row in both[1]]
 
 
 def test_a_finished_run_is_left_alone_refused_with_other_settings_and_replaced_when_asked(toy, shop, tmp_path, capsys):

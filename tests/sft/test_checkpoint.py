@@ -1,7 +1,7 @@
 import pytest
 
 from evaluation.errors import UserError
-from rl.checkpoint import Checkpoint, newest, write
+from sft.checkpoint import Checkpoint, newest, write
 
 IDENTITY = {"settings": "a", "training data": "b"}
 

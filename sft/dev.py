@@ -1,0 +1,155 @@
+"""Dev accuracy while training: an engine in a process of its own answers dev questions, as prediction would.
+
+The training process never generates: on a CPU a forward pass in eval mode would spoil 4-bit weights that train on, and
+on a GPU the engine's memory goes back with its process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from evaluation.benchmarks import Example, load_split
+from evaluation.errors import UserError
+from evaluation.rulers import Rulers
+from graph.prompt import extract_sql
+from sft.config import DevConfig, SftConfig
+from sft.examples import PromptEncoder
+from sft.generator import Generator, GeneratorConfig, Sampling
+from sft.model_files import context_length
+from sft.policy import CONFIG, load_tokenizer, read_adapter, served_base
+
+GREEDY = 0.0
+
+
+@dataclass(frozen=True)
+class DevScore:
+    """Shares of n questions. ex_strict: the same answer as gold; em_spider: Spider's exact set match."""
+
+    ex_strict: float
+    em_spider: float
+    n: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the process needs. prompts[i] belongs to examples[fitting[i]]; other examples count as wrong."""
+
+    config: SftConfig
+    examples: Sequence[Example]
+    fitting: Sequence[int]
+    prompts: Sequence[list[int]]
+    tables: Path | None
+
+
+class DevEvaluator:
+    """Scores saved policies, one at a time. The process starts with the first and ends with `close`."""
+
+    def __init__(self, config: SftConfig, encoder: PromptEncoder, data: Path | None) -> None:
+        """UserError when there is no dev split, or none of its prompts leaves room for an answer."""
+        self.settings, self.task = config.dev, _task(config, encoder, data)
+        self._process: Any = None
+        self._connection: Connection | None = None
+
+    def evaluate(self, policy: Path) -> DevScore:
+        """policy: an adapter's directory, or a whole model's. RuntimeError when no answer comes in dev.timeout_s."""
+        if self._process is None:
+            self._start()
+        assert self._connection is not None
+        self._connection.send(str(policy))
+        try:
+            if not self._connection.poll(self.settings.timeout_s):
+                raise RuntimeError(f"gave no answer in {self.settings.timeout_s:g} s (dev.timeout_s)")
+            return DevScore(**self._connection.recv())
+        except (EOFError, ConnectionError, RuntimeError) as error:
+            self._process.join(1)
+            code = self._process.exitcode
+            self.close()
+            why = str(error) or f"ended with exit code {code}; its message is above"
+            raise RuntimeError(f"the evaluation of {policy} on {len(self.task.examples)} dev questions {why}") from None
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = self._connection = None
+
+    def _start(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._connection, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, self.task), name="dev evaluation", daemon=False)
+        self._process.start()
+        theirs.close()
+
+
+def _task(config: SftConfig, encoder: PromptEncoder, data: Path | None) -> Task:
+    split = load_split(config.data.benchmark, "dev", data)
+    chosen = sorted(random.Random(0).sample(range(len(split.examples)), min(config.dev.questions, len(split.examples))))
+    examples = [split.examples[index] for index in chosen]
+    room = config.model.max_length
+    prompts = [encoder.encode(example) for example in examples]
+    fitting = [i for i, prompt in enumerate(prompts) if len(prompt) + config.dev.max_tokens <= room]
+    if not fitting:
+        raise UserError(
+            f"none of {len(examples)} dev prompts leaves room for dev.max_tokens = {config.dev.max_tokens} tokens in "
+            f"model.max_length = {room} (the shortest has {min(map(len, prompts))}): raise model.max_length"
+        )
+    return Task(config, examples, fitting, [prompts[i] for i in fitting], split.tables)
+
+
+def _serve(connection: Connection, task: Task) -> None:
+    """The process: policies in, scores out, until the other end closes."""
+    rulers = Rulers(tables=task.tables)
+    engine: Generator | None = None
+    try:
+        while True:
+            policy = Path(connection.recv())
+            began = time.perf_counter()
+            adapted = (policy / CONFIG).is_file()
+            if engine is None or not adapted:
+                if engine is not None:
+                    engine.close()
+                engine = _engine(task.config, None if adapted else policy)
+            if adapted:
+                engine.load(read_adapter(policy))
+            rows = rulers.rows(_answers(engine, task, 0 if adapted else None))
+            ex, em = (statistics.fmean(row[name] for row in rows) for name in ("ex_strict", "em_spider"))
+            connection.send(asdict(DevScore(ex, em, len(rows), time.perf_counter() - began)))
+    except EOFError:
+        pass
+    finally:
+        rulers.close()
+        if engine is not None:
+            engine.close()
+
+
+def _answers(engine: Generator, task: Task, step: int | None) -> list[tuple[Example, str]]:
+    tokenizer = load_tokenizer(task.config.model.path)
+    sampled = engine.sample(task.prompts, Sampling(1, GREEDY, task.config.dev.max_tokens), step)
+    texts = [str(tokenizer.decode(one.token_ids, skip_special_tokens=True)) for (one,) in sampled]
+    queries = dict(zip(task.fitting, map(extract_sql, texts), strict=True))
+    return [(example, queries.get(index, "")) for index, example in enumerate(task.examples)]
+
+
+def _engine(config: SftConfig, model: Path | None) -> Generator:
+    settings: DevConfig = config.dev
+    directory = model or served_base(config.model)
+    room = context_length(directory) or config.model.max_length
+    return Generator(
+        GeneratorConfig(
+            model=str(directory),
+            dtype=config.model.dtype,
+            max_model_len=min(config.model.max_length, room),
+            max_lora_rank=config.lora.r,
+            kv_cache_gib=settings.kv_cache_gib,
+            seed=config.run.seed,
+        )
+    )

@@ -1,0 +1,166 @@
+"""TRL's SFTTrainer on packed batches: an item of its data is an optimizer step; a checkpoint is whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import peft
+import torch
+import transformers
+from datasets import Dataset
+from peft.helpers import disable_input_dtype_casting
+from torch.utils.data import SequentialSampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer import TRAINER_STATE_NAME
+from trl import SFTConfig as TrlConfig
+from trl import SFTTrainer
+
+from evaluation.errors import UserError
+from sft import checkpoint
+from sft.answers import answer_hidden, score_answers
+from sft.batches import packed_batches, schedule
+from sft.config import SftConfig
+from sft.device import detect
+from sft.examples import TrainingExample
+from sft.packing import PackedBatch
+
+Model: TypeAlias = PreTrainedModel | peft.PeftModel
+
+
+class Steps:
+    """Item s: the micro-batches of optimizer step s, and how many tokens its questions have, written out one by one."""
+
+    def __init__(self, config: SftConfig, items: Sequence[TrainingExample], pad_id: int) -> None:
+        settings = config.train
+        self.items, self.pad_id, self.token_budget = items, pad_id, settings.token_budget
+        self.steps = schedule(items, settings.batch_size, settings.epochs, settings.together, config.run.seed)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        items = [self.items[index] for index in self.steps[step]]
+        batches = packed_batches(items, self.token_budget, self.pad_id)
+        return {"micro_batches": batches, "tokens": sum(item.length for item in items)}
+
+
+class AnswerTrainer(SFTTrainer):
+    """The loss is the mean over the answer tokens of a step, exact however the step is cut into micro-batches."""
+
+    def __init__(
+        self,
+        config: SftConfig,
+        model: Model,
+        tokenizer: PreTrainedTokenizerBase,
+        items: Sequence[TrainingExample],
+        identity: dict[str, str] | None = None,
+    ) -> None:
+        steps = Steps(config, items, int(tokenizer.pad_token_id or 0))
+        super().__init__(
+            model=model,
+            args=trl_config(config, len(steps)),
+            train_dataset=Dataset.from_dict({"step": range(len(steps))}),
+            data_collator=lambda rows: steps[rows[0]["step"]],
+            processing_class=tokenizer,
+        )
+        self.remove_callback(transformers.PrinterCallback)
+        self.settings, self.identity, self.in_bf16 = config, identity or {}, config.model.dtype == "bfloat16"
+        for value in model.parameters():  # TRL rounds the adapter of a 4-bit base to bf16, where small updates vanish
+            if value.requires_grad:
+                value.data = value.data.float()
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward of every micro-batch; returns the step's loss, nats per answer token."""
+        model.train()
+        batches: list[PackedBatch] = inputs["micro_batches"]
+        answer_tokens = sum(len(batch.targets_N) for batch in batches)
+        loss, right = torch.zeros((), device=self.args.device), 0
+        for batch in batches:
+            log_probs_N, top_N = self._scores(batch.to(self.args.device))
+            share = -log_probs_N.sum() / answer_tokens
+            self.accelerator.backward(share)
+            loss += share.detach()
+            right += int(top_N.sum())
+        self._total_train_tokens += inputs["tokens"]
+        self._metrics["train"]["mean_token_accuracy"].append(right / answer_tokens)
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return loss
+
+    def _scores(self, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        adapted = isinstance(self.model, peft.PeftModel)
+        causal_lm: Any = self.model.get_base_model() if adapted else self.model
+        # Autocast casts for the products; casting activations up to the adapter's fp32 first would only cost time.
+        no_upcast = disable_input_dtype_casting(self.model, active=self.in_bf16) if adapted else nullcontext()
+        with no_upcast, torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.in_bf16):
+            hidden_ND = answer_hidden(causal_lm, batch)
+            scores = score_answers(hidden_ND, causal_lm.get_output_embeddings(), batch.targets_N)
+        return scores.log_probs_N, scores.top_N
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        root, keep = self.settings.run.path / "checkpoints", self.settings.checkpoint.keep
+        with checkpoint.filling(root, self.state.global_step, self.identity, keep) as directory:
+            self.save_model(str(directory), _internal_call=True)
+            self._save_optimizer_and_scheduler(str(directory))
+            self._save_rng_state(str(directory))
+            (directory / "tokens.json").write_text(json.dumps(self._total_train_tokens))
+            self.state.save_to_json(str(directory / TRAINER_STATE_NAME))
+
+    def resume(self, directory: Path) -> None:
+        """Train on from a checkpoint of `_save_checkpoint`."""
+        self._total_train_tokens = json.loads((directory / "tokens.json").read_text())
+        self.train(resume_from_checkpoint=str(directory))
+
+
+def trl_config(config: SftConfig, steps: int) -> TrlConfig:
+    """Our settings in TRL's words; whatever is not ours is left at its default or switched off."""
+    device, settings = detect(), config.train
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("sft.train is one process on one GPU: start it with python, not with torchrun or accelerate")
+    made = TrlConfig(
+        output_dir=str(config.run.path),
+        seed=config.run.seed,
+        max_steps=steps,
+        per_device_train_batch_size=1,  # one item of the data is a whole step
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=settings.warmup_ratio,  # below 1: a share of the steps
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        optim="paged_adamw_8bit",
+        bf16=config.model.dtype == "bfloat16",  # matrix products in bf16; what learns stays in fp32
+        gradient_checkpointing=settings.gradient_checkpointing,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        max_length=None,
+        use_cpu=device.kind == "cpu",
+        dataloader_pin_memory=False,
+        logging_steps=settings.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if config.checkpoint.every else "no",
+        save_steps=config.checkpoint.every or steps,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    made._n_gpu = min(1, made.n_gpu)  # more GPUs in sight do not make it data-parallel
+    return made
+
+
+def identity_of(config: SftConfig, items: Sequence[TrainingExample]) -> dict[str, str]:
+    """Digests of what a resumed run must share with its checkpoint."""
+    kept = config.model_dump(mode="json", exclude={"run", "checkpoint"}) | {"seed": config.run.seed}
+    kept["train"].pop("log_every")
+    data = hashlib.sha256()
+    for item in items:
+        data.update(repr((item.example.id, item.prompt_ids, item.completion_ids)).encode())
+    settings = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    return {"settings": settings.hexdigest()[:16], "training data": data.hexdigest()[:16]}
