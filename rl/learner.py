@@ -24,10 +24,11 @@ from rl.losses import Aggregation, KlEstimator, LossTerms, Surrogate, policy_los
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
+from sft import attention
 from sft.answers import answer_hidden, score_answers
 from sft.config import LoraConfig, ModelConfig, Settings
 from sft.device import release_memory
-from sft.policy import PolicyVersion, load_model, load_tokenizer, publish
+from sft.policy import PolicyVersion, load_model, publish
 
 REFERENCE = "reference"
 Totals = defaultdict[str, float]
@@ -43,7 +44,7 @@ class LearnerConfig(Settings):
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
-    token_budget: int = Field(8192, ge=64, description="padded tokens per micro-batch")
+    token_budget: int = Field(8192, ge=64, description="tokens per micro-batch")
     aggregation: Aggregation = "token_mean"
     truncated: Literal["keep", "mask"] = Field("keep", description="answers cut at max_tokens: learn or mask")
     surrogate: Surrogate = "clipped"
@@ -81,7 +82,7 @@ class Learner:
         if config.kl:
             self.model.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
             self.model.set_adapter("default")
-        self.pad_id = int(load_tokenizer(model.path).pad_token_id or 0)
+        attention.install(self.model.get_base_model())
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = PagedAdamW8bit(
             self.trained.values(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95)
@@ -137,7 +138,7 @@ class Learner:
 
     def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]], totals: Totals) -> Tensor:
         """This micro-batch's share of the step's loss, `weights` per answer; adds its metrics to `totals`."""
-        packed = pack([g.rollouts for g in groups], self.pad_id).to(self.device)
+        packed = pack([g.rollouts for g in groups]).to(self.device)
         per_answer = [
             answer
             for group, weights_K in zip(groups, weights, strict=True)
@@ -209,7 +210,7 @@ class Learner:
         scores = []
         for prompt, completion in zip(prompts, completions, strict=True):
             rollout = Rollout("canary", 0, prompt, completion, [0.0] * len(completion), "stop", 0)
-            packed = pack([[rollout]], self.pad_id).to(self.device)
+            packed = pack([[rollout]]).to(self.device)
             temperature, self.temperature = self.temperature, 1.0
             with torch.no_grad():
                 scores.append(self._log_probs(packed)[0].tolist())

@@ -15,9 +15,9 @@ def packed_length(rollouts: Sequence[Rollout]) -> int:
     return len(rollouts[0].prompt_ids) + sum(len(r.token_ids) for r in rollouts)
 
 
-def pack(groups: Sequence[Sequence[Rollout]], pad_id: int) -> PackedBatch:
-    """R groups of rollouts → one padded micro-batch. Answer tokens come out group by group, answer by answer."""
-    return pack_rows([_row(rollouts) for rollouts in groups], pad_id)
+def pack(groups: Sequence[Sequence[Rollout]]) -> PackedBatch:
+    """Groups of rollouts → one micro-batch. Answer tokens come out group by group, answer by answer."""
+    return pack_rows([_row(rollouts) for rollouts in groups])
 
 
 def _row(rollouts: Sequence[Rollout]) -> Row:

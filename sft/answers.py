@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sft.attention import forward_arguments
 from sft.packing import PackedBatch
 
 SLICE_ELEMENTS = 2**27
@@ -27,14 +28,14 @@ class Scores(NamedTuple):
 
 
 def answer_hidden(causal_lm: Any, packed: PackedBatch) -> Tensor:
-    """(N, D): the decoder's output at the positions that predict answer tokens."""
-    hidden_RLD = causal_lm.get_decoder()(
-        input_ids=packed.ids_RL,
-        position_ids=packed.positions_RL,
-        attention_mask=packed.mask_RLL[:, None],
+    """(N, D): the decoder's output at the positions that predict answer tokens. Needs `sft.attention.install`."""
+    hidden_MD = causal_lm.get_decoder()(
+        input_ids=packed.ids_M[None],
+        position_ids=packed.positions_M[None],
         use_cache=False,
-    ).last_hidden_state
-    return hidden_RLD.flatten(0, 1)[packed.predictors_N]
+        **forward_arguments(packed.spans, packed.ids_M.device),
+    ).last_hidden_state[0]
+    return hidden_MD[packed.predictors_N]
 
 
 def score_answers(

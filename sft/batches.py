@@ -77,11 +77,11 @@ def _shared_rows(items: Sequence[TrainingExample], token_budget: int) -> list[Ro
     return found
 
 
-def packed_batches(items: Sequence[TrainingExample], token_budget: int, pad_id: int) -> list[PackedBatch]:
-    """One optimizer step's questions as micro-batches of at most token_budget padded tokens each."""
+def packed_batches(items: Sequence[TrainingExample], token_budget: int) -> list[PackedBatch]:
+    """One optimizer step's questions as micro-batches of at most token_budget tokens each."""
     all_rows = rows(items, token_budget)
     batches = micro_batches([row.length for row in all_rows], token_budget)
-    return [pack_rows([all_rows[i] for i in batch], pad_id) for batch in batches]
+    return [pack_rows([all_rows[i] for i in batch]) for batch in batches]
 
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:

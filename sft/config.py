@@ -87,7 +87,7 @@ class SftTrainConfig(Settings):
     learning_rate: float = Field(default=2e-4, gt=0, le=1.0)  # peak, after the warm-up
     warmup_ratio: float = Field(default=0.03, ge=0, le=0.5)  # share of the steps; then a cosine to zero
     batch_size: int = Field(default=32, ge=1, le=4096)  # questions per optimizer step
-    token_budget: int = Field(default=8192, ge=64)  # padded tokens per forward: bounds the memory
+    token_budget: int = Field(default=8192, ge=64)  # tokens per forward: bounds the memory
     together: int = Field(default=4, ge=1, le=4096)  # questions of one database drawn as one: they share its schema
     weight_decay: float = Field(default=0.0, ge=0, le=1.0)
     max_grad_norm: float = Field(default=1.0, gt=0)

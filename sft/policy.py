@@ -133,9 +133,9 @@ def save_model(model: PreTrainedModel, source: str, dtype: str, directory: Path,
     target = getattr(torch, dtype)
     weights = {name: tensor.detach().to("cpu", target) for name, tensor in model.state_dict().items()}
     with _replacing(directory) as partial:
-        before, model.config.dtype = model.config.dtype, target
         model.save_pretrained(partial, state_dict=weights)
-        model.config.dtype = before
+        config = json.loads((partial / "config.json").read_text()) | {"dtype": dtype}  # it named the live one
+        (partial / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         for file in tokenizer_files(model_directory(source)):
             shutil.copyfile(file, partial / file.name)
         for name, text in extra.items():

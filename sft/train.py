@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import peft
 import transformers
 
 from evaluation.benchmarks import Example, load_examples
@@ -242,8 +243,7 @@ def _start_directory(config: SftConfig) -> None:
 
 def _plan(job: Job) -> str:
     config, items = job.config, job.items
-    total = sum(value.numel() for value in job.model.parameters())
-    learning = sum(value.numel() for value in job.model.parameters() if value.requires_grad)
+    learning, total = _parameters(job.model)
     tokens = sum(item.length for item in items)
     answers = sum(len(item.completion_ids) for item in items)
     kind = "documents" if config.train.mode == "pretrain" else "questions"
@@ -256,6 +256,14 @@ def _plan(job: Job) -> str:
         f"learned; {len(job.trainer.train_dataset)} steps of {config.train.batch_size}\n"
         f"{what}, {learning / 1e6:.2f} M of {total / 1e6:.2f} M parameters learn"
     )
+
+
+def _parameters(model: Model) -> tuple[int, int]:
+    """How many parameters learn, and how many there are; 4-bit ones counted one by one."""
+    if isinstance(model, peft.PeftModel):
+        learning, total = model.get_nb_trainable_parameters()
+        return learning, total
+    return model.num_parameters(only_trainable=True), model.num_parameters()
 
 
 def _quiet_libraries() -> None:

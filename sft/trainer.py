@@ -22,7 +22,7 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from evaluation.errors import UserError
-from sft import checkpoint
+from sft import attention, checkpoint
 from sft.answers import answer_hidden, score_answers
 from sft.batches import packed_batches, schedule
 from sft.config import SftConfig
@@ -36,9 +36,9 @@ Model: TypeAlias = PreTrainedModel | peft.PeftModel
 class Steps:
     """Item s: the micro-batches of optimizer step s, and how many tokens its questions have, written out one by one."""
 
-    def __init__(self, config: SftConfig, items: Sequence[TrainingExample], pad_id: int) -> None:
+    def __init__(self, config: SftConfig, items: Sequence[TrainingExample]) -> None:
         settings = config.train
-        self.items, self.pad_id, self.token_budget = items, pad_id, settings.token_budget
+        self.items, self.token_budget = items, settings.token_budget
         self.steps = schedule(items, settings.batch_size, settings.epochs, settings.together, config.run.seed)
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Steps:
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         items = [self.items[index] for index in self.steps[step]]
-        batches = packed_batches(items, self.token_budget, self.pad_id)
+        batches = packed_batches(items, self.token_budget)
         return {"micro_batches": batches, "tokens": sum(item.length for item in items)}
 
 
@@ -61,7 +61,7 @@ class AnswerTrainer(SFTTrainer):
         items: Sequence[TrainingExample],
         identity: dict[str, str] | None = None,
     ) -> None:
-        steps = Steps(config, items, int(tokenizer.pad_token_id or 0))
+        steps = Steps(config, items)
         super().__init__(
             model=model,
             args=trl_config(config, len(steps)),
@@ -71,6 +71,7 @@ class AnswerTrainer(SFTTrainer):
         )
         self.remove_callback(transformers.PrinterCallback)
         self.settings, self.identity, self.in_bf16 = config, identity or {}, config.model.dtype == "bfloat16"
+        attention.install(self._causal_lm())
         for value in model.parameters():  # TRL rounds the adapter of a 4-bit base to bf16, where small updates vanish
             if value.requires_grad:
                 value.data = value.data.float()
@@ -96,14 +97,16 @@ class AnswerTrainer(SFTTrainer):
         return loss
 
     def _scores(self, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        adapted = isinstance(self.model, peft.PeftModel)
-        causal_lm: Any = self.model.get_base_model() if adapted else self.model
+        causal_lm, adapted = self._causal_lm(), isinstance(self.model, peft.PeftModel)
         # Autocast casts for the products; casting activations up to the adapter's fp32 first would only cost time.
         no_upcast = disable_input_dtype_casting(self.model, active=self.in_bf16) if adapted else nullcontext()
         with no_upcast, torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.in_bf16):
             hidden_ND = answer_hidden(causal_lm, batch)
             scores = score_answers(hidden_ND, causal_lm.get_output_embeddings(), batch.targets_N)
         return scores.log_probs_N, scores.top_N
+
+    def _causal_lm(self) -> Any:
+        return self.model.get_base_model() if isinstance(self.model, peft.PeftModel) else self.model
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         root, keep = self.settings.run.path / "checkpoints", self.settings.checkpoint.keep

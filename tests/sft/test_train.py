@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
 from graph.prompt import PROMPT_VERSION
 from sft import policy, provenance
+from sft.attention import labels_of
 from sft.config import SftConfig
+from sft.dev import DevScore
+from sft.documents import documents
 from sft.examples import PromptEncoder, training_examples
+from sft.progress import DevWatch
 from sft.train import chosen_examples, main, train
 from sft.trainer import AnswerTrainer
 from tests.toy_model import make_toy_model
@@ -81,12 +86,12 @@ def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_on
         for batch in step["micro_batches"]:
             answers = "".join(tokenizer.decode(batch.targets_N)).split(tokenizer.eos_token)
             assert answers[-1] == "", "every answer ends with EOS"
-            ids, visible = batch.ids_RL.flatten(0, 1), batch.mask_RLL
-            length = batch.ids_RL.shape[1]
+            rows, branches = labels_of(batch.spans, len(batch.ids_M))
             ends = (batch.targets_N == tokenizer.eos_token_id).nonzero()[:, 0].tolist()
             for answer, end in zip(answers[:-1], ends, strict=True):
-                row, place = divmod(int(batch.predictors_N[end]), length)  # sees the prompt and the answer before EOS
-                read = ids[row * length : (row + 1) * length][visible[row, place]].tolist()
+                place = int(batch.predictors_N[end])  # sees the prompt and the answer before EOS
+                seen_there = (rows == rows[place]) & ((branches == 0) | (branches == branches[place]))
+                read = batch.ids_M[: place + 1][seen_there[: place + 1]].tolist()
                 assert read == wanted[answer] + tokenizer.encode(answer, add_special_tokens=False)
                 seen += 1
     assert seen == 2 * len(SIZES)
@@ -94,7 +99,7 @@ def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_on
 
 def test_packed_questions_give_the_loss_of_questions_one_by_one(toy, shop, tmp_path):
     config = settings(toy, tmp_path, epochs=1, batch_size=12, max_grad_norm=1e9)
-    config = config.model_validate(config.model_dump() | {"model": _plain(toy), "train": _lora(config)})
+    config = SftConfig.model_validate(config.model_dump() | {"model": _plain(toy), "train": _lora(config)})
     gradients, losses = [], []
     for budget in (4096, 64):  # all in one row; each alone
         torch.manual_seed(0)
@@ -244,3 +249,81 @@ def test_ctrl_c_exits_with_130_and_leaves_no_adapter_and_no_refusal(toy, shop, t
 
 def _named(name: str, directory: Path):
     return SftConfig().run.model_copy(update={"name": name, "dir": str(directory)})
+
+
+@pytest.mark.parametrize("mode", ["lora", "full", "pretrain"])
+def test_every_mode_learns_and_leaves_what_transformers_loads(toy, shop, tmp_path, mode):
+    values = settings(toy, tmp_path, epochs=6, learning_rate=3e-3).model_dump()
+    values["train"]["mode"], values["model"]["quantization"] = mode, "none"
+    config = SftConfig.model_validate(values)
+    run = train(config, shop)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    if mode == "lora":
+        assert policy.load_model(config.model, adapter=run / "adapter", trainable=False).peft_config["default"].r == 8
+        return
+    assert summary["questions"] == (12 if mode == "full" else 3)  # documents
+    learned = transformers.AutoModelForCausalLM.from_pretrained(run / "model")
+    assert learned.dtype == torch.bfloat16
+    before = transformers.AutoModelForCausalLM.from_pretrained(toy).state_dict()
+    changed = [name for name, value in learned.state_dict().items() if not torch.equal(value, before[name])]
+    assert len(changed) == len(before), "all weights learn"
+    assert (run / "model" / "tokenizer.json").read_bytes() == (toy / "tokenizer.json").read_bytes()
+
+
+def test_pretraining_text_is_the_schema_then_questions_and_queries(toy, shop):
+    tokenizer = policy.load_tokenizer(str(toy))
+    examples = load_examples("own", "train", shop)
+    (document,), dropped = documents(examples, PromptEncoder(tokenizer), 2048)
+    text = tokenizer.decode(document.prompt_ids + document.completion_ids)
+    assert dropped == 0 and text.startswith("item(id, kind, price)\n-- How many red items?\nSELECT count(*) FROM item")
+    assert text.count("-- ") == 12 and text.endswith(";" + tokenizer.eos_token)
+    several, _ = documents(examples, PromptEncoder(tokenizer), 200)
+    assert len(several) > 1 and all(one.length <= 200 for one in several)
+
+
+def test_the_adapter_kept_is_the_best_on_dev_by_the_real_engine(tmp_path):
+    config = SftConfig.model_validate(
+        {
+            "run": {"name": "watched", "dir": str(tmp_path)},
+            "model": {"path": "sft/tiny", "max_length": 384},
+            "data": {"max_examples": 256},
+            "train": {"batch_size": 16, "learning_rate": 2e-3, "epochs": 1},
+            "dev": {"every": 8, "questions": 30, "max_tokens": 64, "kv_cache_gib": 0.1},
+        }
+    )
+    run = train(config)
+    scores = DevWatch.read(run)
+    assert [row["step"] for row in scores] == [8, 16] and {row["n"] for row in scores} == {30}
+    best = max(scores, key=lambda row: (row["ex_strict"], row["em_spider"], -row["step"]))
+    assert best["ex_strict"] > 0
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    assert summary["kept_step"] == best["step"]
+    assert summary["adapter_digest"] == policy.read_adapter(run / "adapter").digest
+    assert (run / "last").exists() == (best["step"] != 16) and (run / "report" / "dev.png").exists()
+    assert not (run / "best").exists() and not (run / ".candidate").exists()
+
+
+class Scripted:
+    """A dev evaluation whose scores are given, to drive the choice of the best; the real one is tested above."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores = list(scores)
+
+    def evaluate(self, policy_directory: Path) -> DevScore:
+        return DevScore(self.scores.pop(0), 0.5, 10, 0.0)
+
+
+def test_the_best_policy_stays_when_later_ones_are_worse_or_equal(tmp_path):
+    def save(step: int, directory: Path) -> None:
+        directory.mkdir()
+        (directory / "step").write_text(str(step))
+
+    watch = DevWatch(tmp_path, 2, 0, Scripted(0.2, 0.6, 0.6, 0.1), save)  # type: ignore[arg-type]
+    state = transformers.TrainerState(max_steps=7)
+    for step in range(1, 8):
+        state.global_step = step
+        watch.on_step_end(None, state, None)
+    assert [row["step"] for row in DevWatch.read(tmp_path)] == [2, 4, 6, 7]
+    assert (tmp_path / "best" / "step").read_text() == "4"
