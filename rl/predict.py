@@ -95,8 +95,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _trained_as(args: argparse.Namespace) -> tuple[ModelConfig, str, int]:
     """Model settings, prompt style and budget: as given, else as the adapter was trained, else the defaults."""
-    trained = _read_provenance(args.adapter) if args.adapter else {}
-    room = context_length(model_directory(args.model)) or sys.maxsize
+    directory = model_directory(args.model)
+    trained = _read_provenance(args.adapter or directory)  # a merged or fully trained model has a record of its own
+    room = context_length(directory) or sys.maxsize
     values: dict[str, Any] = {
         "path": args.model,
         "quantization": args.quantization or trained.get("quantization", "nf4"),
@@ -112,8 +113,8 @@ def _trained_as(args: argparse.Namespace) -> tuple[ModelConfig, str, int]:
     return model, data.prompt_style, data.prompt_budget
 
 
-def _read_provenance(adapter: Path) -> dict[str, Any]:
-    path = adapter / provenance.FILE
+def _read_provenance(directory: Path) -> dict[str, Any]:
+    path = directory / provenance.FILE
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:

@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -31,22 +31,29 @@ GREEDY = 0.0
 
 @dataclass(frozen=True)
 class DevScore:
-    """Shares of n questions. ex_strict: the same answer as gold; em_spider: Spider's exact set match."""
+    """Shares of n questions. ex_strict: the same answer as gold; em_spider: Spider's exact set match.
+
+    loss: nats per token of the gold answers, read and not sampled; queries: one per question, "" where none fits.
+    """
 
     ex_strict: float
     em_spider: float
+    loss: float
     n: int
     seconds: float
+    queries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the process needs. prompts[i] belongs to examples[fitting[i]]; other examples count as wrong."""
+    """What the process needs. prompts[i] and golds[i], token ids, belong to examples[fitting[i]]; other examples count
+    as wrong."""
 
     config: SftConfig
     examples: Sequence[Example]
     fitting: Sequence[int]
     prompts: Sequence[list[int]]
+    golds: Sequence[list[int]]
     tables: Path | None
 
 
@@ -102,7 +109,8 @@ def _task(config: SftConfig, encoder: PromptEncoder, data: Path | None) -> Task:
             f"none of {len(examples)} dev prompts leaves room for dev.max_tokens = {config.dev.max_tokens} tokens in "
             f"model.max_length = {room} (the shortest has {min(map(len, prompts))}): raise model.max_length"
         )
-    return Task(config, examples, fitting, [prompts[i] for i in fitting], split.tables)
+    golds = [encoder.completion_ids(examples[i].gold_sql)[: config.dev.max_tokens] for i in fitting]
+    return Task(config, examples, fitting, [prompts[i] for i in fitting], golds, split.tables)
 
 
 def _serve(connection: Connection, task: Task) -> None:
@@ -120,15 +128,22 @@ def _serve(connection: Connection, task: Task) -> None:
                 engine = _engine(task.config, None if adapted else policy)
             if adapted:
                 engine.load(read_adapter(policy))
-            rows = rulers.rows(_answers(engine, task, 0 if adapted else None))
-            ex, em = (statistics.fmean(row[name] for row in rows) for name in ("ex_strict", "em_spider"))
-            connection.send(asdict(DevScore(ex, em, len(rows), time.perf_counter() - began)))
+            score = _score(engine, task, 0 if adapted else None, rulers)
+            connection.send(asdict(replace(score, seconds=time.perf_counter() - began)))
     except EOFError:
         pass
     finally:
         rulers.close()
         if engine is not None:
             engine.close()
+
+
+def _score(engine: Generator, task: Task, step: int | None, rulers: Rulers) -> DevScore:
+    answers = _answers(engine, task, step)
+    rows = rulers.rows(answers)
+    ex, em = (statistics.fmean(row[name] for row in rows) for name in ("ex_strict", "em_spider"))
+    log_probs = [value for answer in engine.score(task.prompts, task.golds, step) for value in answer]
+    return DevScore(ex, em, -statistics.fmean(log_probs), len(rows), 0.0, tuple(query for _, query in answers))
 
 
 def _answers(engine: Generator, task: Task, step: int | None) -> list[tuple[Example, str]]:

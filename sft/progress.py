@@ -93,13 +93,14 @@ class DevWatch(transformers.TrainerCallback):
             shutil.rmtree(candidate)
 
     def _record(self, step: int, score: DevScore) -> None:
-        row = {"step": step, "ex_strict": score.ex_strict, "em_spider": score.em_spider, "n": score.n}
+        shown = ("ex_strict", "em_spider", "loss", "n")
+        row = {"step": step, **{name: getattr(score, name) for name in shown}}
         self.rows.append(row)
         with (self.run_dir / "dev.jsonl").open("a") as file:
             file.write(json.dumps(row | {"seconds": score.seconds}) + "\n")
         print(
-            f"step {step}: dev ex_strict {score.ex_strict:.1%}, em_spider {score.em_spider:.1%} "
-            f"of {score.n} questions, {score.seconds:.0f} s",
+            f"step {step}: dev ex_strict {score.ex_strict:.1%}, em_spider {score.em_spider:.1%}, "
+            f"loss {score.loss:.4f} of {score.n} questions, {score.seconds:.0f} s",
             flush=True,
         )
 

@@ -312,7 +312,7 @@ class Scripted:
         self.scores = list(scores)
 
     def evaluate(self, policy_directory: Path) -> DevScore:
-        return DevScore(self.scores.pop(0), 0.5, 10, 0.0)
+        return DevScore(self.scores.pop(0), 0.5, 1.0, 10, 0.0)
 
 
 def test_the_best_policy_stays_when_later_ones_are_worse_or_equal(tmp_path):
