@@ -1,0 +1,31 @@
+"""Models of a given size with random weights, in Hugging Face layout: enough to measure speed and memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from tests.toy_model import make_toy_model
+
+
+def make_16m_model(directory: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """15.7 M parameters: 8 layers of width 384, 6 heads of 64 over 2 key heads, 8,192 words, head tied to embedding."""
+    make_toy_model(directory)  # for its tokenizer; ids above its 512 words are drawn at random
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=8192,
+        hidden_size=384,
+        intermediate_size=1024,
+        num_hidden_layers=8,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    Qwen2ForCausalLM(config).to(dtype).save_pretrained(directory)
+    return directory
