@@ -166,8 +166,11 @@ def _predict(
         passes.append(("samples", Sampling(args.samples, args.temperature or 1.0, args.max_tokens, args.seed)))
     answers = {}
     for name, sampling in passes:
-        report = Progress(name, len(questions.prompts))
-        groups = generator.sample(questions.prompts, sampling, step, report)
+        report, groups = Progress(name, len(questions.prompts)), list[list[Sample]]()
+        generator.submit(name, questions.prompts, sampling, step)
+        while len(groups) < len(questions.prompts):
+            groups += generator.take(name, within_s=PROGRESS_EVERY_S)
+            report(len(groups))
         answers[name] = dict(zip(questions.fitting, groups, strict=True))
     return [_row(index, example, answers, encoder, args.samples) for index, example in enumerate(questions.examples)]
 

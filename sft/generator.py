@@ -13,14 +13,16 @@ the base in silence, so `Generator.load` looks into the engine's LoRA buffers an
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +82,27 @@ class GeneratorConfig:
     seed: int = 0
     max_num_seqs: int = 256
     live_versions: int = 2  # policy versions kept registered; older ones are dropped by `load`
+    tensor_parallel: int = 1  # GPUs that hold one copy of the model together
     stop_token_ids: tuple[int, ...] = ()
+
+
+@dataclass
+class _Ticket:
+    """Prompts that were submitted together. outputs: by place, None until finished; taken: how many were handed out."""
+
+    outputs: list[Any]
+    taken: int = 0
+    waiting: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = len(self.outputs)
+
+    def pop_ready(self) -> list[Any]:
+        """The finished outputs that follow those handed out, up to the first gap."""
+        left = self.outputs[self.taken :]
+        ready = list(takewhile(lambda output: output is not None, left))
+        self.taken += len(ready)
+        return ready
 
 
 class Generator:
@@ -96,6 +118,8 @@ class Generator:
         self._requests: dict[int, Any] = {}  # step -> LoRARequest, oldest first
         self._last_id = 0
         self._request_number = 0
+        self._open: dict[str, _Ticket] = {}
+        self._places: dict[str, tuple[str, int]] = {}  # request id -> its ticket, and its place there
         self._adapters = Path(tempfile.mkdtemp(prefix="rollsql-adapters-", dir=_fast_directory()))
         self._cleanup = weakref.finalize(self, shutil.rmtree, self._adapters, ignore_errors=True)
 
@@ -124,26 +148,45 @@ class Generator:
                 self._drop(old)
         return name
 
-    def sample(
+    def sample(self, prompts: Sequence[list[int]], sampling: Sampling, step: int | None) -> list[list[Sample]]:
+        """`sampling.n` samples for each prompt, in order, from policy version `step` (None: the base, no adapter).
+
+        Raises UserError for a prompt that leaves no room for an answer and VersionNotLoaded.
+        """
+        ticket = f"sample {self._request_number}"
+        self.submit(ticket, prompts, sampling, step)
+        return self.take(ticket)
+
+    def submit(
         self,
+        ticket: str,
         prompts: Sequence[list[int]],
         sampling: Sampling,
         step: int | None,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> list[list[Sample]]:
-        """`sampling.n` samples for each prompt, in order, from policy version `step` (None: the base, no adapter).
+        numbers: Sequence[int] | None = None,
+    ) -> None:
+        """Queue prompts behind those that wait; `take(ticket)` works on them. Several tickets may be open at once.
 
-        `on_progress` is called with the number of finished prompts. Raises UserError for a prompt that leaves no room
-        for an answer and VersionNotLoaded.
+        numbers: the number of each prompt among all of a step, from which its seed follows; its place by default.
+        Raises as `sample` does.
         """
         self._check_prompts(prompts)
+        numbers = range(len(prompts)) if numbers is None else numbers
+        params = [_sampling_params(sampling, number, self.stop_token_ids) for number in numbers]
+        self._enqueue(ticket, prompts, params, step)
+
+    def take(self, ticket: str, within_s: float = math.inf) -> list[list[Sample]]:
+        """Samples of the ticket's next prompts, in order: all that are left, or those that are there after within_s.
+
+        Empty when the ticket has been taken whole. Other tickets' prompts advance with it.
+        """
+        if ticket not in self._open:
+            return []
         started = time.perf_counter()
-        params = [_sampling_params(sampling, index, self.stop_token_ids) for index in range(len(prompts))]
-        outputs = self._run(prompts, params, step, on_progress)
-        samples = [[_to_sample(output) for output in request.outputs] for request in outputs]
+        finished = self._advance(ticket, started + within_s)
+        samples = [[_to_sample(output) for output in request.outputs] for request in finished]
         self.stats.seconds += time.perf_counter() - started
-        release_memory()
-        self.stats.prompts += len(prompts)
+        self.stats.prompts += len(samples)
         self.stats.samples += sum(map(len, samples))
         self.stats.tokens += sum(len(sample.token_ids) for group in samples for sample in group)
         return samples
@@ -154,7 +197,9 @@ class Generator:
         """Log-probabilities (temperature 1) of each completion's ids, given its prompt, under policy version `step`."""
         sequences = [[*prompt, *completion] for prompt, completion in zip(prompts, completions, strict=True)]
         self._check_prompts(sequences)
-        outputs = self._run(sequences, [_scoring_params(self.stop_token_ids)] * len(sequences), step, None)
+        ticket = f"score {self._request_number}"
+        self._enqueue(ticket, sequences, [_scoring_params(self.stop_token_ids)] * len(sequences), step)
+        outputs = self._advance(ticket, math.inf)
         pairs = zip(outputs, completions, strict=True)
         return [_last_logprobs(output.prompt_logprobs, len(completion)) for output, completion in pairs]
 
@@ -170,35 +215,47 @@ class Generator:
         cleanup_dist_env_and_memory()
         self._cleanup()
 
-    def _run(
-        self,
-        prompts: Sequence[list[int]],
-        params: Sequence[Any],
-        step: int | None,
-        on_progress: Callable[[int], None] | None,
-    ) -> list[Any]:
+    def _enqueue(self, ticket: str, prompts: Sequence[list[int]], params: Sequence[Any], step: int | None) -> None:
         lora_request = self._lora_request(step)
-        order: dict[str, int] = {}
+        assert ticket not in self._open, f"the ticket {ticket!r} is in use"
+        if prompts:
+            self._open[ticket] = _Ticket([None] * len(prompts))
         for index, (prompt, param) in enumerate(zip(prompts, params, strict=True)):
             self._request_number += 1
-            order[str(self._request_number)] = index
-            self._engine.add_request(
-                str(self._request_number), {"prompt_token_ids": prompt}, param, lora_request=lora_request
-            )
-        outputs: list[Any] = [None] * len(prompts)
-        try:
-            for done, output in enumerate(self._finished(), start=1):
-                outputs[order[output.request_id]] = output
-                if on_progress is not None:
-                    on_progress(done)
-        except BaseException:
-            self._engine.abort_request(list(order))
-            raise
-        return outputs
+            request_id = str(self._request_number)
+            self._places[request_id] = (ticket, index)
+            self._engine.add_request(request_id, {"prompt_token_ids": prompt}, param, lora_request=lora_request)
 
-    def _finished(self) -> Iterable[Any]:
-        while self._engine.has_unfinished_requests():
-            yield from (output for output in self._engine.step() if output.finished)
+    def _advance(self, ticket: str, deadline: float) -> list[Any]:
+        """Step the engine until the ticket is whole, or until the deadline; its next outputs in order."""
+        if ticket not in self._open:
+            return []
+        place = self._open[ticket]
+        try:
+            while place.waiting and time.perf_counter() < deadline:
+                for output in self._engine.step():
+                    if output.finished:
+                        self._deliver(output)
+        except BaseException:
+            self._abandon(ticket)
+            raise
+        ready = place.pop_ready()
+        if place.taken == len(place.outputs):
+            del self._open[ticket]
+            release_memory()
+        return ready
+
+    def _deliver(self, output: Any) -> None:
+        ticket, index = self._places.pop(output.request_id)
+        self._open[ticket].outputs[index] = output
+        self._open[ticket].waiting -= 1
+
+    def _abandon(self, ticket: str) -> None:
+        requests = [request_id for request_id, (owner, _) in self._places.items() if owner == ticket]
+        self._engine.abort_request(requests)
+        for request_id in requests:
+            del self._places[request_id]
+        del self._open[ticket]
 
     def _lora_request(self, step: int | None) -> Any:
         if step is None:
@@ -311,6 +368,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         logprobs_mode="processed_logprobs",
         max_logprobs=1,
         enforce_eager=on_cpu,
+        tensor_parallel_size=config.tensor_parallel,
         use_tqdm_on_load=False,
         disable_log_stats=True,
     )

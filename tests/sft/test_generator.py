@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,20 +150,18 @@ def test_one_batch_may_hold_different_versions_and_the_base(generator: Generator
     generator.load(publish(learner, 5))
     steps = [5, None, next(iter(generator.loaded()))]
     alone = [generator.score(PROMPTS[:1], [[9, 8, 7]], step)[0] for step in steps]
-    requests = [generator._lora_request(step) for step in steps]
-    outputs = run_together(generator, [*PROMPTS[0], 9, 8, 7], requests)
+    outputs = scored_together(generator, [*PROMPTS[0], 9, 8, 7], steps)
     assert torch.tensor(outputs).sub(torch.tensor(alone)).abs().max() < 1e-5
     assert alone[0] != alone[1] != alone[2] != alone[0]
 
 
-def run_together(generator: Generator, ids: list[int], lora_requests: list[Any]) -> list[list[float]]:
+def scored_together(generator: Generator, ids: list[int], steps: list[int | None]) -> list[list[float]]:
     from sft.generator import _last_logprobs, _scoring_params
 
-    for i, request in enumerate(lora_requests):
-        params = _scoring_params(generator.stop_token_ids)
-        generator._engine.add_request(f"t{i}", {"prompt_token_ids": ids}, params, lora_request=request)
-    done = {output.request_id: output for output in generator._finished()}
-    return [_last_logprobs(done[f"t{i}"].prompt_logprobs, 3) for i in range(len(lora_requests))]
+    for step in steps:
+        generator._enqueue(f"version {step}", [ids], [_scoring_params(generator.stop_token_ids)], step)
+    outputs = [output for step in steps for output in generator._advance(f"version {step}", math.inf)]
+    return [_last_logprobs(output.prompt_logprobs, 3) for output in outputs]
 
 
 def test_an_adapter_whose_names_match_nothing_is_refused_and_the_old_one_serves_on(
@@ -184,10 +183,20 @@ def renamed(version: PolicyVersion, old: str, new: str) -> PolicyVersion:
     return dataclasses.replace(version, adapter=safetensors.torch.save(renamed))
 
 
-def test_progress_counts_finished_prompts(generator: Generator) -> None:
-    seen: list[int] = []
-    generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=3), None, on_progress=seen.append)
-    assert seen == [1, 2, 3, 4]
+def test_what_is_taken_bit_by_bit_is_what_comes_at_once(generator: Generator) -> None:
+    prompts, sampling = PROMPTS * 3, Sampling(4, 1.0, max_tokens=24, seed=5)
+    whole = generator.sample(prompts, sampling, 1)
+    for ticket, numbers in (("odd", range(1, 12, 2)), ("even", range(0, 12, 2))):  # both are open at once
+        generator.submit(ticket, [prompts[n] for n in numbers], sampling, 1, numbers)
+    taken: dict[str, list[Any]] = {"odd": [], "even": []}
+    rounds = 0
+    while len(taken["odd"]) + len(taken["even"]) < 12:
+        for ticket, groups in taken.items():
+            groups += generator.take(ticket, within_s=0.01)
+            rounds += 1
+    assert rounds > 2 and generator.take("odd") == []
+    ids = [[[sample.token_ids for sample in group] for group in groups] for groups in (whole, *taken.values())]
+    assert ids[0] == [group for pair in zip(ids[2], ids[1], strict=True) for group in pair]
 
 
 def test_a_prompt_that_fills_the_context_is_a_user_error(generator: Generator) -> None:
@@ -199,12 +208,15 @@ def test_an_empty_call_gives_an_empty_answer(generator: Generator) -> None:
     assert generator.sample([], Sampling(2, 1.0, max_tokens=3), None) == []
 
 
-def test_an_interrupted_call_leaves_no_request_behind(generator: Generator) -> None:
-    def interrupt(done: int) -> None:
+def test_an_interrupted_call_leaves_no_request_behind(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: Generator, output: Any) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=30), None, on_progress=interrupt)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Generator, "_deliver", interrupt)
+        generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=30), None)
     assert not generator._engine.has_unfinished_requests()
     assert len(generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=3), None)) == 4
 
