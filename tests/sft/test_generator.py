@@ -185,9 +185,9 @@ def renamed(version: PolicyVersion, old: str, new: str) -> PolicyVersion:
 
 def test_what_is_taken_bit_by_bit_is_what_comes_at_once(generator: Generator) -> None:
     prompts, sampling = PROMPTS * 3, Sampling(4, 1.0, max_tokens=24, seed=5)
-    whole = generator.sample(prompts, sampling, 1)
+    whole = generator.sample(prompts, sampling, None)
     for ticket, numbers in (("odd", range(1, 12, 2)), ("even", range(0, 12, 2))):  # both are open at once
-        generator.submit(ticket, [prompts[n] for n in numbers], sampling, 1, numbers)
+        generator.submit(ticket, [prompts[n] for n in numbers], sampling, None, numbers)
     taken: dict[str, list[Any]] = {"odd": [], "even": []}
     rounds = 0
     while len(taken["odd"]) + len(taken["even"]) < 12:
