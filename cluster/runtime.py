@@ -66,6 +66,11 @@ def start(num_cpus: int, object_store_mib: int = 256, log_to_driver: bool = Fals
         ray.shutdown()
 
 
+def node_address() -> str:
+    """The address at which other nodes of the cluster reach this one; without Ray, the loopback."""
+    return str(ray.util.get_node_ip_address()) if ray.is_initialized() else "127.0.0.1"
+
+
 def _join(address: str, log_to_driver: bool) -> dict[str, Any]:
     _require_listener(address)
     try:

@@ -55,6 +55,10 @@ ESTIMATORS: dict[Estimator, Callable[[Sequence[float]], list[float]]] = {
 }
 
 
+OVER_STEP: frozenset[Estimator] = frozenset({"reinforce_pp"})
+"""Estimators that need the whole step at once."""
+
+
 def advantages(estimator: Estimator, rewards_BK: Sequence[Sequence[float]]) -> list[list[float]]:
     """B × K advantages from B × K rewards, K ≥ 2. A group of one has no baseline, so it is refused.
 
@@ -65,7 +69,7 @@ def advantages(estimator: Estimator, rewards_BK: Sequence[Sequence[float]]) -> l
         if len(rewards_K) < 2:
             raise ValueError(f"a group needs K >= 2 rewards to have a baseline, got {len(rewards_K)}")
     advantages_BK = [ESTIMATORS[estimator](rewards_K) for rewards_K in rewards_BK]
-    return _over_step(advantages_BK) if estimator == "reinforce_pp" else advantages_BK
+    return _over_step(advantages_BK) if estimator in OVER_STEP else advantages_BK
 
 
 def _over_step(advantages_BK: Sequence[Sequence[float]]) -> list[list[float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, model_validator
 
 from rl.advantages import Estimator
@@ -12,7 +14,10 @@ from sft.config import DataConfig, LoraConfig, ModelConfig, RunConfig, Settings
 
 
 class RolloutConfig(Settings):
-    """What is sampled per step, from the full softmax: truncated sampling would bias every ratio."""
+    """What is sampled per step, from the full softmax: truncated sampling would bias every ratio.
+
+    staleness: 0 samples each batch with the newest policy; 1 samples the next batch while this one is learned from.
+    """
 
     questions: int = Field(64, ge=1, description="questions per step (B)")
     samples: int = Field(8, ge=2, description="samples per question (K); a group of one has no baseline")
@@ -20,11 +25,27 @@ class RolloutConfig(Settings):
     temperature: float = Field(1.0, gt=0, description="sampling temperature")
     max_tokens: int = Field(96, ge=1, description="longest answer, tokens")
     advantage: Estimator = Field("grpo", description="advantage estimator")
+    staleness: int = Field(0, ge=0, le=8, description="updates that the sampling policy may lag behind")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _full_softmax(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (cut := sorted({"top_p", "top_k", "min_p"} & values.keys())):
+            raise ValueError(
+                f"{cut[0]} cannot be set: training samples come from the full softmax (top_p = 1, top_k off), or the "
+                "log-probabilities of engine and learner would differ and every ratio be biased; lower temperature"
+            )
+        return values
 
 
 class EngineConfig(Settings):
-    """The generation actor."""
+    """The generation actors.
 
+    replicas: engines that share the questions of a step; tensor_parallel: GPUs that hold one engine's model together.
+    """
+
+    replicas: int = Field(1, ge=1, description="engines")
+    tensor_parallel: int = Field(1, ge=1, description="GPUs per engine")
     kv_cache_gib: float = Field(0.5, gt=0, description="memory for the KV cache, GiB")
     max_num_seqs: int = Field(256, ge=1, description="sequences decoded at once")
     mismatch_limit: float = Field(0.05, gt=0, description="canary: largest mean |Δ log-prob| of learner and engine")

@@ -40,6 +40,20 @@ def step_metrics(groups: Sequence[Group]) -> dict[str, Any]:
     }
 
 
+def phases(seconds: dict[str, float], learn: float) -> dict[str, float]:
+    """Seconds by phase of a step that took seconds["step"]; phases may overlap, and an actor is idle in the rest.
+
+    generate: the busiest engine; reward: the pool; learn: the learner; publish: adapter and canary; wait: until the
+    last group was there.
+    """
+    busy = seconds | {"learn": learn}
+    idle = {
+        f"{actor}_idle": max(0.0, busy["step"] - busy.get(phase, 0.0))
+        for actor, phase in (("engine", "generate"), ("rewards", "reward"), ("learner", "learn"))
+    }
+    return {name: value for name, value in busy.items() if name != "step"} | idle | {"step": busy["step"]}
+
+
 class Journal:
     """Appends to a run directory. On resume, drop what lies after the checkpoint with `forget_after`."""
 
@@ -52,7 +66,8 @@ class Journal:
         self, step: int, groups: Sequence[Group], metrics: dict[str, float], seconds: dict[str, float]
     ) -> dict[str, Any]:
         """Writes the step, and returns its line of metrics.jsonl."""
-        row = {"step": step, **step_metrics(groups), **metrics, "seconds": {**seconds, "step": sum(seconds.values())}}
+        row = {"step": step, **step_metrics(groups), **metrics}
+        row["seconds"] = phases(seconds, row.pop("learn_seconds", 0.0))
         write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups)
         with (self.run_dir / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -86,7 +101,8 @@ class Journal:
 
     def _line(self, step: int, row: dict[str, Any]) -> str:
         seconds = row["seconds"]
-        phases = " ".join(f"{name} {value:.1f}" for name, value in seconds.items() if name != "step")
+        shown = ("generate", "reward", "learn", "publish")
+        phases = " ".join(f"{name} {seconds.get(name, 0.0):.1f}" for name in shown)
         return (
             f"step {step}/{self.last_step}  reward {row['reward']:.3f}  correct {row['correct']:.1%}  "
             f"executable {row['executable']:.1%}  entropy {row['entropy']:.3f}  no signal {row['no_signal']:.0%}  "

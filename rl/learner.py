@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +21,9 @@ from pydantic import Field
 from torch import Tensor
 
 from evaluation.errors import UserError
-from rl.losses import Aggregation, KlEstimator, LossTerms, Surrogate, policy_loss, token_weights
+from rl.losses import Aggregation, KlEstimator, LossTerms, Surrogate, divisor, policy_loss, token_weight
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
+from rl.ranks import Ranks, meeting_point
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
 from sft import attention
@@ -38,6 +40,7 @@ Totals = defaultdict[str, float]
 class LearnerConfig(Settings):
     """How the policy is updated from a batch of groups."""
 
+    ranks: int = Field(1, ge=1, description="learner processes, a GPU each; each holds the whole 4-bit base")
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
     warmup_steps: int = Field(5, ge=0, description="steps of linear warm-up")
     decay: bool = Field(True, description="linear decay to a tenth at the last step; off: constant")
@@ -57,9 +60,27 @@ class LearnerConfig(Settings):
     max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
 
 
+SUMMED = ("tokens", "clipped_sum", "mismatch_sum", "kl_reference_sum", "entropy_learned_sum", "loss", "over_budget")
+"""Totals that are added up over the ranks at the end of a step."""
+
+
+@dataclass
+class _Step:
+    """What the current step has seen so far. learned: answer tokens since the last update."""
+
+    samples: int = 0
+    useful: int = 0
+    learned: int = 0
+    seconds: float = 0.0
+    first: Group | None = None
+    waiting: list[Group] = field(default_factory=list)
+    totals: Totals = field(default_factory=lambda: defaultdict(float))
+
+
 class Learner:
     """Holds the 4-bit base, the trained adapter, the frozen reference adapter and the optimizer.
 
+    A step is `add` for each part of its groups, then `finish`. With several ranks each adds its own share.
     temperature: of sampling, so that log-probabilities are those of the distribution sampled from.
     """
 
@@ -89,6 +110,7 @@ class Learner:
         )
         self.terms = LossTerms(**{field.name: getattr(config, field.name) for field in fields(LossTerms)})
         self.skipped = 0  # updates in a row
+        self.ranks, self._now = Ranks(), _Step()
         self.model.train()
         _assert_no_dropout(self.model)
 
@@ -96,48 +118,114 @@ class Learner:
     def device(self) -> torch.device:
         return next(iter(self.trained.values())).device
 
-    def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
-        """One step on B groups; groups without signal cost nothing but keep their share of the denominator.
+    def meeting_point(self) -> str:
+        """host:port where the other ranks may `join` this one."""
+        return meeting_point()
 
-        Returns metrics of the step. Weights stay as they are when no group has signal.
+    def join(self, address: str, rank: int, size: int) -> None:
+        self.ranks.join(address, rank, size, self.device)
+
+    def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
+        """One whole step on B groups: `add`, then `finish`."""
+        self.add(groups)
+        return self.finish(step)
+
+    def add(self, groups: Sequence[Group]) -> None:
+        """Groups of the current step, whose gradients are summed up at once, or kept when the step has several updates.
+
+        Groups without signal cost nothing, but keep their share of the divisor.
         """
-        start = time.perf_counter()
-        useful = [group for group in groups if group.has_signal]
-        updates = min(self.config.minibatches, len(useful))
-        totals: Totals = defaultdict(float)
-        if not useful:  # engine and learner are compared every step, also when there is nothing to learn
-            with torch.no_grad():
-                self._loss(groups[:1], [[0.0] * len(groups[0].rollouts)], totals)
-        fresh = _mismatch(totals)
-        for m in range(updates):
-            samples = round(sum(len(group.rollouts) for group in groups) / updates)
-            self._update(useful[m::updates], samples, step, totals)
-            if m == 0:  # later minibatches also differ from the engine by what the earlier ones taught
-                fresh = _mismatch(totals)
-        tokens = max(1.0, totals["tokens"])
-        metrics = {name.removesuffix("_sum"): total / tokens for name, total in totals.items() if name.endswith("_sum")}
-        metrics |= {name: totals[name] / max(1, updates) for name in ("grad_norm", "loss")} | fresh
-        release_memory()
-        return metrics | {
+        now = self._now
+        with self._clock():
+            now.samples += sum(len(group.rollouts) for group in groups)
+            now.first = now.first or next(iter(groups), None)
+            useful = [group for group in groups if group.has_signal]
+            now.useful += len(useful)
+            if self.config.minibatches == 1:
+                self._accumulate(useful)
+            else:
+                now.waiting += useful
+
+    def finish(self, step: int) -> dict[str, float]:
+        """Updates the weights from what was added, and returns metrics of the step, the same on every rank.
+
+        Weights stay as they are when no group has signal.
+        """
+        now = self._now
+        with self._clock():
+            updates = min(self.config.minibatches, int(self.ranks.sum([now.useful])[0]))
+            if not updates and now.first:  # engine and learner are compared every step, also with nothing to learn
+                with torch.no_grad():
+                    self._loss([now.first], [[0.0] * len(now.first.rollouts)])
+            fresh = self._mismatch()
+            for m in range(updates):
+                self._accumulate(now.waiting[m::updates])
+                if m == 0:  # later minibatches also differ from the engine by what the earlier ones taught
+                    fresh = self._mismatch()
+                self._update(step, now.samples / updates)
+            release_memory()
+        self._now = _Step()
+        return fresh | self._metrics(now, updates, step)
+
+    def _metrics(self, now: _Step, updates: int, step: int) -> dict[str, float]:
+        sums = dict(zip(SUMMED, self.ranks.sum([now.totals[name] for name in SUMMED]), strict=True))
+        tokens = max(1.0, sums["tokens"])
+        if not self.config.kl:
+            del sums["kl_reference_sum"]
+        means = {name.removesuffix("_sum"): total / tokens for name, total in sums.items() if name.endswith("_sum")}
+        return means | {
+            "loss": sums["loss"] / max(1, updates),
+            "grad_norm": now.totals["grad_norm"] / max(1, updates),
+            "over_budget": sums["over_budget"],
             "learning_rate": self._learning_rate(step),
-            "skipped_updates": totals["skipped"],
-            "learner_tokens_per_s": tokens / (time.perf_counter() - start),
+            "skipped_updates": now.totals["skipped"],
+            "learner_tokens_per_s": tokens / now.seconds,
+            "learn_seconds": now.seconds,
         }
 
-    def _update(self, groups: Sequence[Group], samples: int, step: int, totals: Totals) -> None:
-        kept = [_without_truncated(g) for g in groups] if self.config.truncated == "mask" else list(groups)
-        kept = [group for group in kept if group.rollouts]
-        lengths = [len(r.token_ids) for g in kept for r in g.rollouts]
-        if not lengths:
-            return
-        weights = iter(token_weights(lengths, samples, self.config.aggregation, self.max_tokens))
-        weights_of = [[next(weights) for _ in g.rollouts] for g in kept]
-        for batch in micro_batches([packed_length(g.rollouts) for g in kept], self.config.token_budget):
-            self._loss([kept[i] for i in batch], [weights_of[i] for i in batch], totals).backward()
-        self._apply(step, totals)
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self._now.seconds += time.perf_counter() - began
 
-    def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]], totals: Totals) -> Tensor:
-        """This micro-batch's share of the step's loss, `weights` per answer; adds its metrics to `totals`."""
+    def _accumulate(self, groups: Sequence[Group]) -> None:
+        """Adds the gradient of the groups' weighted sum; `_update` divides."""
+        config = self.config
+        kept = [_without_truncated(g) for g in groups] if config.truncated == "mask" else list(groups)
+        kept = [group for group in kept if group.rollouts]
+        lengths = [packed_length(group.rollouts) for group in kept]
+        self._now.totals["over_budget"] += sum(length > config.token_budget for length in lengths)
+        for batch in micro_batches(lengths, config.token_budget):
+            chosen = [kept[i] for i in batch]
+            weights = [[self._weight(r) for r in group.rollouts] for group in chosen]
+            self._now.learned += sum(len(r.token_ids) for group in chosen for r in group.rollouts)
+            self._loss(chosen, weights).backward()
+
+    def _weight(self, rollout: Rollout) -> float:
+        return token_weight(len(rollout.token_ids), self.config.aggregation, self.max_tokens)
+
+    def _update(self, step: int, samples: float) -> None:
+        """Sums the gradient over the ranks, divides it by the count over all of them, and steps."""
+        now = self._now
+        samples, learned = self.ranks.sum([samples, now.learned])
+        now.learned = 0
+        if not learned:
+            return
+        scale = 1.0 / divisor(self.config.aggregation, samples, learned)
+        for parameter in self.trained.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
+        self.ranks.sum_gradients(gradients)
+        for gradient in gradients:
+            gradient.mul_(scale)
+        now.totals["loss"] += now.totals.pop("loss_sum", 0.0) * scale
+        self._apply(step, now.totals)
+
+    def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]]) -> Tensor:
+        """This micro-batch's weighted sum, `weights` per answer; adds its metrics to the totals of the step."""
+        totals = self._now.totals
         packed = pack([g.rollouts for g in groups]).to(self.device)
         per_answer = [
             answer
@@ -153,7 +241,7 @@ class Learner:
         loss, metrics = policy_loss(
             log_probs_N, behaviour_N, advantages_N, weights_N, self.terms, reference_N, entropy_N, answers_N
         )
-        totals["loss"] += float(loss.detach())
+        totals["loss_sum"] += float(loss.detach())
         totals["tokens"] += len(per_token)
         totals["entropy_learned_sum"] += float(entropy_N.detach().sum())
         totals["mismatch_max"] = max(totals["mismatch_max"], metrics.pop("mismatch_max"))
@@ -179,6 +267,13 @@ class Learner:
                 f"step {step}: the gradient was not finite in {self.skipped} updates in a row (learner.max_skipped); "
                 "the weights are those before them. Lower learner.learning_rate, or look at the rollouts of these steps"
             )
+
+    def _mismatch(self) -> dict[str, float]:
+        """Mean and largest |log π − log μ| of learner and engine over the tokens so far, nats."""
+        totals = self._now.totals
+        total, tokens = self.ranks.sum([totals["mismatch_sum"], totals["tokens"]])
+        (largest,) = self.ranks.max([totals["mismatch_max"]])
+        return {"mismatch": total / max(1.0, tokens), "mismatch_max": largest}
 
     def _learning_rate(self, step: int) -> float:
         """Linear warm-up, then linear decay to a tenth at the last step. `step` counts from 1."""
@@ -245,11 +340,6 @@ class Learner:
                 parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, tensors, record["optimizer"])
         self.skipped = record.get("skipped", 0)
-
-
-def _mismatch(totals: Totals) -> dict[str, float]:
-    """Mean and largest |log π − log μ| of learner and engine over the tokens so far, nats."""
-    return {"mismatch": totals["mismatch_sum"] / max(1.0, totals["tokens"]), "mismatch_max": totals["mismatch_max"]}
 
 
 def _without_truncated(group: Group) -> Group:

@@ -3,19 +3,32 @@
     draw questions → sample K answers each → run the SQL → advantages inside each group → learn → publish the adapter
 
 No Ray, no tensors, no devices here: the parts are protocols, and `rl/parts.py` puts them on actors.
-Left out on purpose: overlap of generation and learning. Every sample comes from the newest policy (staleness 0).
+
+    staleness 0   a batch is sampled by the newest policy. Its groups come in parts: the SQL of one part runs while the
+                  next is sampled, and the learner works on finished parts.
+    staleness 1   the next batch is sampled while this one is learned from, by the policy before the update; 2, …:
+                  batches further ahead. The surrogate corrects for it: its ratios are against the policy that sampled.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from evaluation.benchmarks import Example
-from rl.advantages import Estimator, advantages
+from rl.advantages import OVER_STEP, Estimator, advantages
+from rl.background import Background
 from rl.types import Group, Reward, Rollout
+
+PARTS = 4
+"""Of a batch: the first is rewarded and learned from while the last is still sampled."""
+Seconds = dict[str, float]
+Rollouts = list[tuple[Example, list[Rollout]]]
+"""Questions with their K rollouts each."""
 
 
 class Questions(Protocol):
@@ -24,11 +37,16 @@ class Questions(Protocol):
 
 
 class Policy(Protocol):
-    def sample(self, examples: Sequence[Example], step: int, refill: int) -> list[list[Rollout]]:
-        """B × K rollouts by the policy after step − 1."""
+    def sample(
+        self, examples: Sequence[Example], step: int, refill: int, version: int, parts: int, seconds: Seconds
+    ) -> Iterator[Rollouts]:
+        """B × K rollouts for `step` by the policy after step `version`, in parts; adds to seconds["generate"]."""
 
-    def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
-        """One update; returns its metrics."""
+    def learn(self, groups: Sequence[Group], step: int) -> None:
+        """Takes a part of the step's groups; returns before it has learned from them."""
+
+    def update(self, step: int) -> dict[str, float]:
+        """Steps when all parts have been learned from; returns metrics."""
 
     def publish(self, step: int) -> dict[str, float]:
         """Makes the policy after `step` the one that samples, and proves that it is."""
@@ -39,8 +57,19 @@ class Rewards(Protocol):
         """B × K rewards, from executing the SQL."""
 
 
-Seconds = dict[str, float]
 Journal = Callable[[int, list[Group], dict[str, float], Seconds], None]
+
+
+class StaleSamples(RuntimeError):
+    """A sample of a policy that is older than the bound, or newer than there is."""
+
+
+@dataclass
+class Batch:
+    """A step's groups in parts, made in the background. seconds: what they took, whole when all parts are there."""
+
+    parts: Background[list[Group]]
+    seconds: Seconds = field(default_factory=dict)
 
 
 def train(
@@ -51,29 +80,57 @@ def train(
     estimator: Estimator,
     journal: Journal,
     refills: int = 0,
+    staleness: int = 0,
 ) -> None:
     """Runs `steps`. `journal(step, groups, metrics, seconds)` records each one: metrics, rollouts, checkpoint.
 
     Up to `refills` times a step draws again, until as many groups as one draw holds have a signal (DAPO's dynamic
     sampling); the groups without one stay in the figures.
     """
+    ahead: deque[Batch] = deque()
     for step in steps:
-        seconds: Seconds = {}
-        groups: list[Group] = []
-        for refill in range(1 + refills):
-            examples = questions.draw(step, refill)
-            with timed(seconds, "generate"):
-                rollouts = policy.sample(examples, step, refill)
-            with timed(seconds, "reward"):
-                rewarded = rewards.reward(examples, rollouts)
-            groups += form_groups(rollouts, rewarded, estimator)
-            if sum(group.has_signal for group in groups) >= len(examples):
-                break
-        with timed(seconds, "learn"):
-            metrics = policy.learn(groups, step)
-        with timed(seconds, "publish"):
+        began = time.perf_counter()
+        while len(ahead) <= staleness and step + len(ahead) in steps:
+            seconds: Seconds = {}
+            made = collect(step + len(ahead), step - 1, questions, policy, rewards, estimator, refills, seconds)
+            ahead.append(Batch(Background(made, f"the samples of step {step + len(ahead)}"), seconds))
+        batch, groups = ahead.popleft(), list[Group]()
+        for part in batch.parts:
+            check_age(part, step, staleness)
+            policy.learn(part, step)
+            groups += part
+        waited = time.perf_counter() - began
+        metrics = policy.update(step)
+        with timed(batch.seconds, "publish"):
             metrics |= policy.publish(step)
-        journal(step, groups, metrics, seconds)
+        whole = time.perf_counter() - began
+        journal(step, groups, metrics, {**batch.seconds, "wait": waited, "step": whole})
+
+
+def collect(
+    step: int,
+    version: int,
+    questions: Questions,
+    policy: Policy,
+    rewards: Rewards,
+    estimator: Estimator,
+    refills: int,
+    seconds: Seconds,
+) -> Iterator[list[Group]]:
+    """The groups of a step, sampled by the policy after step `version`, part by part."""
+    parts = 1 if estimator in OVER_STEP else PARTS
+    signals = 0
+    for refill in range(1 + refills):
+        examples = questions.draw(step, refill)
+        sampled = policy.sample(examples, step, refill, version, parts, seconds)
+        for pairs in Background(sampled, f"the engines' samples of step {step}"):
+            with timed(seconds, "reward"):
+                asked, rollouts = zip(*pairs, strict=True)
+                groups = form_groups(rollouts, rewards.reward(asked, rollouts), estimator)
+            signals += sum(group.has_signal for group in groups)
+            yield groups
+        if signals >= len(examples):
+            break
 
 
 def form_groups(
@@ -85,6 +142,16 @@ def form_groups(
         Group(rollouts[0].example_id, rollouts, rewards, advantages_K)
         for rollouts, rewards, advantages_K in zip(rollouts_BK, rewards_BK, advantages_BK, strict=True)
     ]
+
+
+def check_age(groups: Sequence[Group], step: int, staleness: int) -> None:
+    """Raises StaleSamples unless every sample is of a policy from step − 1 − staleness to step − 1."""
+    versions = {rollout.policy_step for group in groups for rollout in group.rollouts}
+    if wrong := sorted(version for version in versions if not step - 1 - staleness <= version < step):
+        raise StaleSamples(
+            f"step {step}: samples must come from policies {step - 1 - staleness} to {step - 1} (rollout.staleness = "
+            f"{staleness}), got some of {wrong}"
+        )
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 Axes: N tokens, the sampled tokens of a micro-batch laid end to end (padding never gets here).
 
-One aggregation rule: every token carries a weight that was computed over the *whole* step, and the loss of a
-micro-batch is a weighted sum. So the gradient does not depend on how the step is cut into micro-batches or ranks.
+One aggregation rule: the loss of a micro-batch is a weighted *sum* over its tokens, and the gradient is divided once,
+by a count over the whole step. So it does not depend on how the step is cut into parts, micro-batches or ranks.
 
     clipped    min(ρA, clip(ρ)A) per token          PPO, GRPO (arXiv 2402.03300); DAPO with clip_high > clip_low
     gspo       the same, ρ of the whole answer: exp of its mean log-ratio            GSPO (arXiv 2507.18071)
@@ -15,7 +15,7 @@ micro-batch is a weighted sum. So the gradient does not depend on how the step i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,20 +42,23 @@ class LossTerms:
     is_cap: float = 2.0
 
 
-def token_weights(lengths: Sequence[int], samples: int, aggregation: Aggregation, max_tokens: int) -> list[float]:
-    """The weight of each token of each answer; `lengths` are the answers learned from, `samples` all of the step.
+def token_weight(length: int, aggregation: Aggregation, max_tokens: int) -> float:
+    """The weight of each token of an answer of `length` tokens, before the step's `divisor`.
 
-    sequence_mean: 1/(samples · L_i), GRPO as published. token_mean: 1/ΣL (DAPO).
-    constant: 1/(samples · max_tokens), Dr. GRPO. Groups without signal keep their share of `samples`.
-
-    >>> token_weights([2, 4], 4, "sequence_mean", 8)
-    [0.125, 0.0625]
+    >>> [token_weight(length, "sequence_mean", 8) for length in (2, 4)]
+    [0.5, 0.25]
     """
-    if aggregation == "token_mean":
-        return [1.0 / sum(lengths)] * len(lengths)
-    if aggregation == "constant":
-        return [1.0 / (samples * max_tokens)] * len(lengths)
-    return [1.0 / (samples * length) for length in lengths]
+    return {"sequence_mean": 1.0 / length, "token_mean": 1.0, "constant": 1.0 / max_tokens}[aggregation]
+
+
+def divisor(aggregation: Aggregation, samples: float, tokens: float) -> float:
+    """What the weighted sum over a whole step is divided by.
+
+    samples: all of the step, also of groups without signal, which so keep their share; tokens: those learned from.
+    sequence_mean: 1/(samples · L_i) per token, GRPO as published. token_mean: 1/ΣL (DAPO).
+    constant: 1/(samples · max_tokens), Dr. GRPO.
+    """
+    return tokens if aggregation == "token_mean" else samples
 
 
 def kl_term(estimator: KlEstimator, log_probs_N: Tensor, reference_N: Tensor) -> Tensor:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from cluster.actor import Handle
 from cluster.pool import Pool
 from evaluation.benchmarks import Example
 from graph.prompt import extract_sql
-from rl.config import EngineConfig, RolloutConfig
-from rl.reward import PARTS, Answer, Judged, RewardConfig, RewardWorker, group_rewards
+from rl.config import RolloutConfig
+from rl.engines import Engines
+from rl.learners import Learners
+from rl.loop import Rollouts, Seconds
+from rl.reward import PARTS, Answer, Judged, RewardConfig, RewardWorker, group_rewards, overlong
 from rl.types import Group, Reward, Rollout
-from sft.config import ModelConfig
 from sft.examples import PromptEncoder
-from sft.generator import Generator, GeneratorConfig, Sampling
-from sft.policy import PolicyVersion, served_base
+from sft.sampling import Sample, Sampling
 
 MAX_BATCH = 64
 """Questions that one reward actor judges in one call."""
@@ -26,22 +28,6 @@ MAX_BATCH = 64
 
 class AdapterNotLive(RuntimeError):
     """After a publish the engine's log-probabilities are not the learner's: the run must not go on."""
-
-
-class ServedGenerator(Generator):
-    """A `Generator` of the base that the learner trains on, de-quantised where this actor runs."""
-
-    def __init__(self, model: ModelConfig, engine: EngineConfig, lora_rank: int, seed: int) -> None:
-        config = GeneratorConfig(
-            model=str(served_base(model)),
-            dtype=model.dtype,
-            max_model_len=model.max_length,
-            max_lora_rank=lora_rank,
-            kv_cache_gib=engine.kv_cache_gib,
-            max_num_seqs=engine.max_num_seqs,
-            seed=seed,
-        )
-        super().__init__(config)
 
 
 @dataclass(frozen=True)
@@ -86,93 +72,118 @@ class Canary:
 
 
 class EnginePolicy:
-    """One policy on two actors: the learner changes it, the engine samples from it."""
+    """One policy on its actors: the learners change it, the engines sample from it."""
 
     def __init__(
         self,
-        engine: Handle,
-        learner: Handle,
+        engines: Engines,
+        learners: Learners,
         encoder: PromptEncoder,
         rollout: RolloutConfig,
-        limits: EngineConfig,
+        mismatch_limit: float,
         canary: Canary,
         seed: int,
     ) -> None:
-        self.engine, self.learner, self.encoder = engine, learner, encoder
-        self.rollout, self.limits, self.canary, self.seed = rollout, limits, canary, seed
+        """mismatch_limit: largest mean |Δ log-prob| of engine and learner on the canary, nats per token."""
+        self.engines, self.learners, self.encoder, self.rollout = engines, learners, encoder, rollout
+        self.mismatch_limit, self.canary, self.seed = mismatch_limit, canary, seed
 
-    def sample(self, examples: Sequence[Example], step: int, refill: int = 0) -> list[list[Rollout]]:
-        """B × K rollouts by the policy after step − 1; replayable from (seed, step, refill)."""
+    def sample(
+        self, examples: Sequence[Example], step: int, refill: int, version: int, parts: int, seconds: Seconds
+    ) -> Iterator[Rollouts]:
+        """B × K rollouts by the policy after step `version`, in parts; replayable from (seed, step, refill)."""
         sampling = Sampling(
             n=self.rollout.samples,
             temperature=self.rollout.temperature,
             max_tokens=self.rollout.max_tokens,
             seed=_seed(self.seed, f"{step}/{refill}" if refill else step),
         )
-        return self.sample_with(examples, sampling, step - 1)
+        yield from self._sample(examples, sampling, version, parts, seconds)
 
-    def sample_with(
-        self, examples: Sequence[Example], sampling: Sampling, policy_step: int | None
-    ) -> list[list[Rollout]]:
-        """As `sample`, with other settings; policy_step None is the base without adapter."""
+    def sample_with(self, examples: Sequence[Example], sampling: Sampling, version: int | None) -> list[list[Rollout]]:
+        """The rollouts of each question with other settings, at once; version None is the base without adapter."""
+        (pairs,) = self._sample(examples, sampling, version, 1, {})
+        return [rollouts for _, rollouts in pairs]
+
+    def _sample(
+        self, examples: Sequence[Example], sampling: Sampling, version: int | None, parts: int, seconds: Seconds
+    ) -> Iterator[Rollouts]:
         prompts = [self.encoder.encode(example) for example in examples]
-        sampled = self._wait(self.engine, "sample", prompts, sampling, policy_step)
+        databases = [example.database for example in examples]
+
+        def busy(busiest: float) -> None:
+            seconds["generate"] = seconds.get("generate", 0.0) + busiest
+
+        for part in self.engines.sample(prompts, databases, sampling, version, parts, busy):
+            yield [(examples[i], self._rollouts(examples[i], prompts[i], samples, version)) for i, samples in part]
+
+    def _rollouts(
+        self, example: Example, prompt: list[int], samples: Sequence[Sample], version: int | None
+    ) -> list[Rollout]:
         return [
-            [
-                Rollout(
-                    example_id=example.id,
-                    sample=k,
-                    prompt_ids=prompt,
-                    token_ids=one.token_ids,
-                    log_probs=one.log_probs,
-                    finish_reason=one.finish_reason,
-                    policy_step=-1 if policy_step is None else policy_step,
-                    sql=extract_sql(self.encoder.tokenizer.decode(one.token_ids, skip_special_tokens=True)),
-                )
-                for k, one in enumerate(samples)
-            ]
-            for example, prompt, samples in zip(examples, prompts, sampled, strict=True)
+            Rollout(
+                example_id=example.id,
+                sample=k,
+                prompt_ids=prompt,
+                token_ids=one.token_ids,
+                log_probs=one.log_probs,
+                finish_reason=one.finish_reason,
+                policy_step=-1 if version is None else version,
+                sql=extract_sql(self.encoder.tokenizer.decode(one.token_ids, skip_special_tokens=True)),
+            )
+            for k, one in enumerate(samples)
         ]
 
-    def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
-        return self._wait(self.learner, "learn", groups, step)
+    def learn(self, groups: Sequence[Group], step: int) -> None:
+        self.learners.add(groups, step)
+
+    def update(self, step: int) -> dict[str, float]:
+        restarts = {"engine_restarts": float(self.engines.restarts), "learner_restarts": float(self.learners.restarts)}
+        return self.learners.finish(step) | restarts
 
     def publish(self, step: int) -> dict[str, float]:
-        """Adapter bytes from learner to engine, then the canary. Raises AdapterNotLive."""
-        version: PolicyVersion = self._wait(self.learner, "publish", step)
-        self._wait(self.engine, "load", version)
-        return {"canary": self.check_live(step), "adapter_bytes": float(len(version.adapter))}
+        """Adapter bytes from learner to engines, then the canary. Raises AdapterNotLive."""
+        began = time.perf_counter()
+        version = self.learners.publish(step)
+        self.engines.load(version)
+        served_ms = 1e3 * (time.perf_counter() - began)
+        canary = self.check_live(step)
+        return {"canary": canary, "adapter_bytes": float(len(version.adapter)), "served_ms": served_ms}
 
     def check_live(self, step: int) -> float:
-        """Mean |Δ log-prob| of engine and learner on the canary."""
-        args = (self.canary.prompts, self.canary.completions)
-        engine, learner = self.engine.call("score", *args, step), self.learner.call("score", *args)
-        pairs = zip(engine.result(self.limits.timeout_s), learner.result(self.limits.timeout_s), strict=True)
-        differences = [abs(a - b) for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True)]
-        mean = sum(differences) / len(differences)
-        if not mean <= self.limits.mismatch_limit:
+        """Mean |Δ log-prob| of engine and learner on the canary; of the engine that differs most."""
+        shown = self.canary.prompts, self.canary.completions
+        theirs = [value for scores in self.learners.score(*shown) for value in scores]
+        differences = [
+            statistics.fmean(abs(a - b) for a, b in zip((v for s in ours for v in s), theirs, strict=True))
+            for ours in self.engines.score(*shown, step)
+        ]
+        largest = max(differences, key=lambda value: (math.isnan(value), value))
+        if not largest <= self.mismatch_limit:
             raise AdapterNotLive(
                 f"policy {step} is not live: mean |Δ log-prob| of engine and learner on the canary must be at most "
-                f"{self.limits.mismatch_limit} (engine.mismatch_limit), got {mean:.4f}. The adapter did not reach the "
+                f"{self.mismatch_limit} (engine.mismatch_limit), got {largest:.4f}. The adapter did not reach the "
                 "engine, or the engine serves another base than the learner trains on (model.quantization)."
             )
-        return mean
-
-    def _wait(self, handle: Handle, method: str, *args: object) -> Any:
-        return handle.call(method, *args).result(self.limits.timeout_s)
+        return largest
 
 
 class PooledRewards:
     """Rewards from a pool of actors that execute SQL, a question at a time."""
 
-    def __init__(self, pool: Pool, config: RewardConfig, seed: int) -> None:
-        self.pool, self.config, self.seed = pool, config, seed
+    def __init__(self, pool: Pool, config: RewardConfig, seed: int, max_tokens: int) -> None:
+        self.pool, self.config, self.seed, self.max_tokens = pool, config, seed, max_tokens
 
     def reward(self, examples: Sequence[Example], rollouts: Sequence[Sequence[Rollout]]) -> list[list[Reward]]:
         """B × K rewards. A question whose judging was lost twice earns 0 throughout: no signal, and counted."""
         judged = self.judge(examples, [[answer_of(r) for r in group] for group in rollouts])
         return [
-            group_rewards(judged_K, self.config, f"{self.seed}/{group[0].policy_step}/{example.id}")
+            group_rewards(
+                judged_K,
+                self.config,
+                [overlong(len(r.token_ids), self.max_tokens, self.config) for r in group],
+                f"{self.seed}/{group[0].policy_step}/{example.id}",
+            )
             for example, group, judged_K in zip(examples, rollouts, judged, strict=True)
         ]
 

@@ -31,6 +31,8 @@ class RewardConfig(Settings):
     executable: float = Field(0.0, ge=0, description="weight of running and reading a table")
     simple: float = Field(0.0, ge=0, description="weight of being no more complex than gold")
     format: float = Field(0.0, ge=0, description="weight of ending by itself with SQL in it")
+    overlong: float = Field(0.0, ge=0, description="most that a long answer loses (DAPO's overlong shaping)")
+    overlong_tokens: int = Field(16, ge=1, description="the last tokens before max_tokens, in which that loss grows")
     deadline_s: float = Field(1.0, gt=0, description="seconds that one query may run")
     workers: int = Field(1, ge=1, description="reward actors, a core each")
     shuffled: bool = Field(False, description="control: permute the rewards inside every group")
@@ -104,10 +106,29 @@ def complexity(sql: str) -> int:
         return 1
 
 
-def group_rewards(judged_K: Sequence[Judged], config: RewardConfig, shuffle_seed: str = "") -> list[Reward]:
-    """K rewards of one group, gated on correctness, and for the control permuted by a generator seeded by text."""
+def overlong(tokens: int, max_tokens: int, config: RewardConfig) -> float:
+    """The share of reward.overlong that an answer of so many tokens loses: 0 up to the last overlong_tokens before
+    max_tokens, then linear to 1 (DAPO, arXiv 2503.14476, eq. 13).
+
+    >>> [overlong(tokens, 100, RewardConfig(overlong_tokens=20)) for tokens in (80, 90, 100)]
+    [0.0, 0.5, 1.0]
+    """
+    return min(1.0, max(0.0, (tokens - max_tokens + config.overlong_tokens) / config.overlong_tokens))
+
+
+def group_rewards(
+    judged_K: Sequence[Judged], config: RewardConfig, lengths_K: Sequence[float] = (), shuffle_seed: str = ""
+) -> list[Reward]:
+    """K rewards of one group, gated on correctness, and for the control permuted by a generator seeded by text.
+
+    lengths_K: `overlong` of each answer; none means 0.
+    """
     gate = float(any(judged.parts["correct"] for judged in judged_K))
-    values = [gate * _weighted(judged.parts, config) for judged in judged_K]
+    lengths_K = lengths_K or [0.0] * len(judged_K)
+    values = [
+        gate * (_weighted(judged.parts, config) - config.overlong * length)
+        for judged, length in zip(judged_K, lengths_K, strict=True)
+    ]
     if config.shuffled:
         random.Random(shuffle_seed).shuffle(values)
     return [Reward(value, judged.parts, judged.verdict) for value, judged in zip(values, judged_K, strict=True)]

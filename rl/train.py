@@ -1,8 +1,8 @@
 """`python -m rl.train --config FILE [--data DIR] [key.sub=value …]`: the Ray driver. The same line again resumes.
 
-driver:  questions ─► engine actor (vLLM) ─► reward actors (SQLite) ─► learner actor (4-bit base, LoRA)
-                           ▲                                               │
-                           └────────── adapter bytes, then canary ◄────────┘
+driver:  questions ─► engine actors (vLLM) ─► reward actors (SQLite) ─► learner actors (4-bit base, LoRA)
+                           ▲                                                │
+                           └────────── adapter bytes, then canary ◄─────────┘
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import math
 import random
 import signal
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cluster.actor import Handle, spawn
+from cluster.resources import machine, nodes, require
 from cluster.runtime import start
 from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
@@ -30,10 +32,13 @@ from evaluation.report import write_report
 from rl import loop
 from rl.alarms import Alarm, Alarms
 from rl.config import RlConfig
+from rl.engines import Engine, Engines, ServedGenerator
 from rl.evaluate import evaluate, save
 from rl.journal import Journal
 from rl.learner import Learner
-from rl.parts import Canary, EnginePolicy, PooledRewards, ServedGenerator, ShuffledQuestions, reward_pool
+from rl.learners import Learners
+from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
+from rl.placement import ENGINE, LEARNER, Placement, place
 from rl.reward import Answer, RewardWorker, self_test
 from rl.types import Group
 from sft import checkpoint, provenance
@@ -56,7 +61,6 @@ class Run:
     dev: list[Example]
     policy: EnginePolicy
     rewards: PooledRewards
-    learner: Handle
     identity: dict[str, str]
 
 
@@ -88,7 +92,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         stack.enter_context(_locked(directory))
         checkpoint.newest(directory / "checkpoints", identity)  # refuses a foreign run before anything starts
         write_resolved(config, directory)
-        stack.enter_context(start(num_cpus=4 + config.reward.workers))
+        stack.enter_context(start(num_cpus=_slots(config)))
         run = _assemble(config, directory, examples, encoder, identity, stack)
         if config.evaluation.base and config.steps:
             _evaluate_once(run, "base", None)
@@ -111,10 +115,18 @@ def _assemble(
     stack: ExitStack,
 ) -> Run:
     """Starts the actors, checks the reward and the golds, and puts the parts together."""
-    print(f"starting learner, engine and {config.reward.workers} reward actors", flush=True)
-    learner, engine = _spawn_learner(config), _spawn_engine(config)
+    where = _placement(config)
+    require(where.requests(config, config.reward.workers))
+    print(
+        f"starting {config.learner.ranks} learner, {config.engine.replicas} engine and {config.reward.workers} reward "
+        "actors",
+        flush=True,
+    )
+    ranks = [_spawn_learner(config, where, rank) for rank in range(config.learner.ranks)]
+    keep = config.rollout.staleness + 2
+    engines = [_spawn_engine(config, where, replica, keep) for replica in range(config.engine.replicas)]
     pool = stack.enter_context(reward_pool(config.reward))
-    rewards = PooledRewards(pool, config.reward, config.run.seed)
+    rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
     train = _usable(examples["train"], rewards)
     rng = random.Random(config.run.seed)
     sample = rng.sample(train, min(SELF_TEST_QUESTIONS, len(train)))
@@ -125,8 +137,17 @@ def _assemble(
         tester.close()
     shown = sample[:CANARY_PROMPTS]
     canary = Canary([encoder.encode(e) for e in shown], [encoder.completion_ids(e.gold_sql) for e in shown])
-    policy = EnginePolicy(engine, learner, encoder, config.rollout, config.engine, canary, config.run.seed)
-    return Run(config, directory, train, examples["dev"], policy, rewards, learner, identity)
+    timeout_s = config.engine.timeout_s
+    policy = EnginePolicy(
+        Engines([Engine(handle, timeout_s, keep) for handle in engines]),
+        Learners(ranks, timeout_s),
+        encoder,
+        config.rollout,
+        config.engine.mismatch_limit,
+        canary,
+        config.run.seed,
+    )
+    return Run(config, directory, train, examples["dev"], policy, rewards, identity)
 
 
 def _learn(run: Run) -> None:
@@ -138,7 +159,7 @@ def _learn(run: Run) -> None:
     journal.forget_after(done)
     if saved:
         print(f"resuming {run.directory} after step {done} of {config.steps}", flush=True)
-        run.learner.call("restore", saved.files).result(config.engine.timeout_s)
+        run.policy.learners.restore(saved.files)
     run.policy.publish(done)
     if not saved:
         _evaluate_once(run, "sft", 0)
@@ -155,22 +176,22 @@ def _learn(run: Run) -> None:
                 raise Alarm(alarm)
 
     questions = ShuffledQuestions(run.train, config.rollout.questions, config.run.seed)
-    steps = range(done + 1, config.steps + 1)
+    steps, rollout = range(done + 1, config.steps + 1), config.rollout
+    bounds = rollout.refills, rollout.staleness
     try:
-        loop.train(steps, questions, run.policy, run.rewards, config.rollout.advantage, record, config.rollout.refills)
+        loop.train(steps, questions, run.policy, run.rewards, rollout.advantage, record, *bounds)
     finally:
         journal.close()
 
 
 def _save_checkpoint(run: Run, step: int) -> None:
-    files = run.learner.call("state").result(run.config.engine.timeout_s)
-    whole = checkpoint.Checkpoint(step, files, run.identity)
+    whole = checkpoint.Checkpoint(step, run.policy.learners.state(), run.identity)
     checkpoint.write(run.directory / "checkpoints", whole, run.config.checkpoint.keep)
 
 
 def _save_adapter(run: Run) -> None:
     """The trained adapter in PEFT's layout, with what it was trained on, for `rl.predict` and other tools."""
-    version = run.learner.call("publish", run.config.steps).result(run.config.engine.timeout_s)
+    version = run.policy.learners.publish(run.config.steps)
     data = run.config.data
     extra = provenance.as_file(run.config.model, data.prompt_style, data.prompt_budget)
     save_adapter(version, run.directory / "adapter", extra)
@@ -200,7 +221,21 @@ def _evaluate_once(run: Run, name: str, policy_step: int | None) -> None:
     print(f"{name}: ex_strict {result['ex_strict']:.1%}, sampled {result['ex_strict_sampled']:.1%}", flush=True)
 
 
-def _spawn_learner(config: RlConfig) -> Handle:
+def _slots(config: RlConfig) -> int:
+    """CPU slots of a Ray started here: slots are bookkeeping, and one machine may hold more of them than cores."""
+    here = machine()
+    return math.ceil(sum(r.cpus * r.count for r in place(config, here.cpus, here.gpus).requests(config, 1))) + (
+        config.reward.workers - 1
+    )
+
+
+def _placement(config: RlConfig) -> Placement:
+    """For the cluster that is connected."""
+    there = nodes()
+    return place(config, min(machine().cpus, max(n.cpus for n in there)), sum(n.gpus for n in there))
+
+
+def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
     return spawn(
         Learner,
         config.model,
@@ -211,16 +246,33 @@ def _spawn_learner(config: RlConfig) -> Handle:
         config.rollout.max_tokens,
         config.steps,
         config.run.seed,
-        name="learner",
-        num_cpus=2,
+        name=_name(LEARNER, rank, config.learner.ranks),
+        num_cpus=where.learner_cpus,
+        num_gpus=where.learner_gpus,
     )
 
 
-def _spawn_engine(config: RlConfig) -> Handle:
-    rank = config.lora.r
+def _spawn_engine(config: RlConfig, where: Placement, replica: int, live_versions: int) -> Handle:
+    engine, rank = config.engine, config.lora.r
     if config.init_adapter:
         rank = json.loads(read_adapter(Path(config.init_adapter)).adapter_config)["r"]
-    return spawn(ServedGenerator, config.model, config.engine, rank, config.run.seed, name="engine", num_cpus=2)
+    return spawn(
+        ServedGenerator,
+        config.model,
+        max_lora_rank=rank,
+        kv_cache_gib=engine.kv_cache_gib,
+        max_num_seqs=engine.max_num_seqs,
+        tensor_parallel=engine.tensor_parallel,
+        live_versions=live_versions,
+        seed=config.run.seed,
+        name=_name(ENGINE, replica, engine.replicas),
+        num_cpus=where.engine_cpus,
+        num_gpus=where.engine_gpus,
+    )
+
+
+def _name(what: str, number: int, count: int) -> str:
+    return f"{what}-{number}" if count > 1 else what
 
 
 def _encoder(config: RlConfig) -> PromptEncoder:
@@ -270,6 +322,7 @@ def _identity(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
     kept = config.model_dump(exclude={"steps", "run", "engine", "evaluation", "checkpoint", "alarm", "sft_metrics"})
     kept["seed"] = config.run.seed
     kept["reward"].pop("workers")
+    kept["learner"].pop("ranks")
     data = hashlib.sha256()
     for example in train:
         data.update(repr((example.id, example.question, example.gold_sql)).encode())

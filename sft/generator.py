@@ -232,10 +232,12 @@ class Generator:
             return []
         place = self._open[ticket]
         try:
-            while place.waiting and time.perf_counter() < deadline:
+            while place.waiting:
                 for output in self._engine.step():
                     if output.finished:
                         self._deliver(output)
+                if time.perf_counter() >= deadline:
+                    break
         except BaseException:
             self._abandon(ticket)
             raise

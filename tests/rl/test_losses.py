@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from rl.losses import SURROGATES, LossTerms, Surrogate, kl_term, policy_loss, token_weights
+from rl.losses import SURROGATES, LossTerms, Surrogate, divisor, kl_term, policy_loss, token_weight
 
 DEFAULT = LossTerms()
 
@@ -33,12 +33,12 @@ def test_tokens_beyond_the_clip_bounds_stop_learning_only_in_the_direction_that_
 
 
 def test_long_answers_weigh_less_per_token_only_under_sequence_mean():
-    lengths = [10, 1000]
-    short, long = token_weights(lengths, 2, "sequence_mean", 1000)
+    short, long = (token_weight(length, "sequence_mean", 1000) for length in (10, 1000))
     assert short == pytest.approx(100 * long)
-    assert len(set(token_weights(lengths, 2, "token_mean", 1000))) == 1
-    assert len(set(token_weights(lengths, 2, "constant", 1000))) == 1
-    assert token_weights(lengths, 2, "constant", 500)[0] == 2 * token_weights(lengths, 2, "constant", 1000)[0]
+    assert token_weight(10, "token_mean", 1000) == token_weight(1000, "token_mean", 1000)
+    assert token_weight(10, "constant", 1000) == token_weight(1000, "constant", 1000)
+    assert token_weight(10, "constant", 500) == 2 * token_weight(10, "constant", 1000)
+    assert divisor("token_mean", samples=2, tokens=1010) == 1010 and divisor("constant", samples=2, tokens=1010) == 2
 
 
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])

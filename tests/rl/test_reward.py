@@ -39,7 +39,7 @@ def test_shaping_ranks_wrong_answers_once_the_group_holds_a_right_one():
 def test_the_shuffled_control_permutes_rewards_and_leaves_verdicts():
     judged = [Judged("correct", RIGHT)] * 2 + [Judged("wrong", WRONG)] * 6
     control = RewardConfig(shuffled=True)
-    groups = [group_rewards(judged, control, str(seed)) for seed in range(20)]
+    groups = [group_rewards(judged, control, shuffle_seed=str(seed)) for seed in range(20)]
     assert all(sorted(r.value for r in group) == [0.0] * 6 + [1.0] * 2 for group in groups)
     assert any(group[7].value == 1.0 for group in groups)
     assert all([r.verdict for r in group][:2] == ["correct"] * 2 for group in groups)

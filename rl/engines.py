@@ -1,0 +1,240 @@
+"""Several engines as one sampler that survives the loss of any of them.
+
+Every question of a step goes to one engine, next to others about the same database, whose schema it shares in the
+prefix cache. An engine that dies, or does not answer in time, is started again, given the policy versions in use, and
+asked again for what it owed: same questions, same seeds, same batch, so the same samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from cluster.actor import Handle, Pending
+from cluster.errors import ActorDied, WaitTimeout
+from sft.config import ModelConfig
+from sft.generator import Generator, GeneratorConfig
+from sft.policy import PolicyVersion, served_base
+from sft.sampling import Sample, Sampling
+
+log = logging.getLogger(__name__)
+
+MAX_RESTARTS = 3  # in a row, without an answer in between
+SLICE_S = 0.5  # an engine answers at least this often while it samples, so that other calls get in between
+AHEAD = 2  # calls queued at an engine, so that it never waits for the driver
+LOST = (ActorDied, WaitTimeout)
+
+
+class SamplesMissing(RuntimeError):
+    """An engine returned another number of samples than it was asked for."""
+
+
+class ServedGenerator(Generator):
+    """A `Generator` of the base that the learner trains on, de-quantised where this actor runs."""
+
+    def __init__(self, model: ModelConfig, **settings: Any) -> None:
+        served = str(served_base(model))
+        super().__init__(GeneratorConfig(model=served, dtype=model.dtype, max_model_len=model.max_length, **settings))
+
+    def take_timed(self, ticket: str, within_s: float) -> tuple[list[list[Sample]], float]:
+        """`take`, and the seconds that it took here."""
+        before = self.stats.seconds
+        return self.take(ticket, within_s), self.stats.seconds - before
+
+
+class Engine:
+    """One engine actor that comes back when it is lost. `epoch` counts its lives."""
+
+    def __init__(self, handle: Handle, timeout_s: float, keep: int) -> None:
+        """keep: policy versions that the engine serves at once."""
+        self.handle, self.timeout_s, self.keep = handle, timeout_s, keep
+        self.epoch, self.failures = 0, 0
+        self._versions: dict[int, PolicyVersion] = {}
+        self._warm_up: tuple[Any, ...] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, method: str, *args: Any) -> Any:
+        """The method's answer, from the next life of the engine if need be."""
+        while True:
+            epoch = self.epoch
+            try:
+                answer = self.handle.call(method, *args).result(self.timeout_s)
+            except LOST as error:
+                self.revive(epoch, error)
+            else:
+                self.failures = 0
+                return answer
+
+    def load(self, version: PolicyVersion) -> None:
+        """Serve this version, too, in this life and in later ones."""
+        self._versions[version.step] = version
+        for old in list(self._versions)[: -self.keep]:
+            del self._versions[old]
+        self.ask("load", version)
+
+    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], step: int) -> Any:
+        """Log-probabilities; a later life of the engine begins with the same call, so that it caches the same."""
+        self._warm_up = (prompts, completions, step)
+        return self.ask("score", prompts, completions, step)
+
+    def revive(self, epoch: int, error: BaseException) -> None:
+        """Start the engine again, unless another thread has. Raises `error` after too many failures in a row."""
+        with self._lock:
+            if epoch != self.epoch:
+                return
+            self.failures += 1
+            if self.failures > MAX_RESTARTS:
+                raise error
+            log.warning("%s is started again (%d of %d): %s", self.handle.name, self.failures, MAX_RESTARTS, error)
+            self.handle.restart()
+            self.handle.ready(self.timeout_s)
+            for version in self._versions.values():
+                self.handle.call("load", version).result(self.timeout_s)
+            if self._warm_up and self._warm_up[-1] in self._versions:
+                self.handle.call("score", *self._warm_up).result(self.timeout_s)
+            self.epoch += 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """Prompts of one step; numbers: of each among all of the step, from which its seed follows."""
+
+    prompts: Sequence[list[int]]
+    sampling: Sampling
+    step: int | None
+    numbers: Sequence[int]
+
+
+class Ticket:
+    """What one engine owes: the samples of a request, in order."""
+
+    _names = itertools.count()
+
+    def __init__(self, engine: Engine, request: Request) -> None:
+        self.engine, self.request = engine, request
+        self.taken, self.seconds = 0, 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Hand the whole request to this life of the engine."""
+        request, self.epoch, self._again = self.request, self.engine.epoch, self.taken
+        self.name = f"ticket {next(Ticket._names)}"
+        args = (self.name, request.prompts, request.sampling, request.step, request.numbers)
+        self._submitted: Pending | None = self.engine.handle.call("submit", *args)
+        self._asked: deque[Pending] = deque()
+
+    @property
+    def left(self) -> int:
+        return len(self.request.prompts) - self.taken
+
+    def more(self) -> list[list[Sample]]:
+        """The next samples that are there; may be none yet."""
+        try:
+            return self._more()
+        except LOST as error:
+            self.engine.revive(self.epoch, error)
+            self._begin()
+            return []
+
+    def _more(self) -> list[list[Sample]]:
+        engine = self.engine
+        while len(self._asked) < AHEAD:
+            self._asked.append(engine.handle.call("take_timed", self.name, SLICE_S))
+        if self._submitted is not None:
+            self._submitted.result(engine.timeout_s)
+            self._submitted = None
+        found, seconds = self._asked.popleft().result(engine.timeout_s)
+        engine.failures = 0
+        self.seconds += seconds
+        known = min(self._again, len(found))  # of an earlier life: handed out already
+        self._again -= known
+        fresh = found[known:]
+        if any(len(samples) != self.request.sampling.n for samples in fresh):
+            counts = sorted({len(samples) for samples in fresh})
+            raise SamplesMissing(
+                f"{engine.handle.name} must return {self.request.sampling.n} samples per prompt, got {counts}"
+            )
+        self.taken += len(fresh)
+        return fresh
+
+
+class Engines:
+    """All engines. `seconds` of the newest request of a thread are those of its busiest engine."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self.engines = list(engines)
+
+    def load(self, version: PolicyVersion) -> None:
+        """Every engine serves this version when it returns."""
+        _together([partial(engine.load, version) for engine in self.engines])
+
+    def score(
+        self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], step: int
+    ) -> list[list[list[float]]]:
+        """Per engine, the log-probabilities of each completion."""
+        return _together([partial(engine.score, prompts, completions, step) for engine in self.engines])
+
+    def sample(
+        self,
+        prompts: Sequence[list[int]],
+        databases: Sequence[str],
+        sampling: Sampling,
+        step: int | None,
+        parts: int,
+        busy: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[list[tuple[int, list[Sample]]]]:
+        """(number of the prompt, its samples) of all prompts, in `parts` parts, each as soon as it is whole.
+
+        What is in a part depends on the arguments and the number of engines alone. `busy` gets the seconds that the
+        busiest engine has sampled for this request, once, at the end.
+        """
+        shares = divide([len(prompt) for prompt in prompts], databases, len(self.engines))
+        pairs = [(engine, share) for engine, share in zip(self.engines, shares, strict=True) if share]
+        tickets = [
+            Ticket(engine, Request([prompts[i] for i in share], sampling, step, share)) for engine, share in pairs
+        ]
+        found: list[list[list[Sample]]] = [[] for _ in tickets]
+        for part in range(parts):
+            numbered: list[tuple[int, list[Sample]]] = []
+            for ticket, samples, (_, share) in zip(tickets, found, pairs, strict=True):
+                first, end = len(share) * part // parts, len(share) * (part + 1) // parts
+                while len(samples) < end:
+                    samples += ticket.more()
+                numbered += zip(share[first:end], samples[first:end], strict=True)
+            if numbered:
+                yield sorted(numbered, key=lambda pair: pair[0])
+        busy(max((ticket.seconds for ticket in tickets), default=0.0))
+
+    @property
+    def restarts(self) -> int:
+        return sum(engine.epoch for engine in self.engines)
+
+
+def divide(lengths: Sequence[int], databases: Sequence[str], shares: int) -> list[list[int]]:
+    """Numbers of the prompts for each share: about as many tokens each, the prompts of a database side by side.
+
+    >>> divide([10, 10, 10, 10], ["b", "a", "b", "a"], 2)
+    [[1, 3], [0, 2]]
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (databases[i], i)) if shares > 1 else range(len(lengths))
+    total, before = sum(lengths), 0
+    found: list[list[int]] = [[] for _ in range(shares)]
+    for i in order:
+        found[min(shares - 1, (2 * before + lengths[i]) * shares // max(1, 2 * total))].append(i)
+        before += lengths[i]
+    return [sorted(share) for share in found]
+
+
+def _together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The answers of calls that wait for different engines; the first exception, when all have ended."""
+    if len(calls) == 1:
+        return [calls[0]()]
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [future.result() for future in [threads.submit(call) for call in calls]]

@@ -1,0 +1,180 @@
+"""Learner ranks as one learner that survives the loss of any of them.
+
+What is done since the newest saved state is kept as a list of calls. When a rank is lost, all are started again from
+that state and the calls are made once more: the same numbers, as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.actor import Handle, Pending
+from cluster.errors import ActorDied, WaitTimeout
+from rl.packing import packed_length
+from rl.types import Group
+from sft.policy import PolicyVersion
+
+log = logging.getLogger(__name__)
+
+MAX_RESTARTS = 3  # in a row, without a finished step in between
+LOST = (ActorDied, WaitTimeout)
+_POLL_S, _FETCH_S = 0.005, 5.0
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call that changes the weights or the gradient: its arguments for each rank."""
+
+    method: str
+    step: int
+    args: Sequence[tuple[Any, ...]]
+
+
+class Learners:
+    """The learner ranks. A step is `add` for each part of its groups, then `finish`."""
+
+    def __init__(self, handles: Sequence[Handle], timeout_s: float) -> None:
+        self.handles, self.timeout_s = list(handles), timeout_s
+        self.restarts = self._failures = 0
+        self._saved: dict[str, bytes] | None = None
+        self._saving: tuple[int, Pending] | None = None
+        self._since: list[_Call] = []
+        self._pending: list[Pending] = []
+        self._guarded(self._join)
+
+    def add(self, groups: Sequence[Group], step: int) -> None:
+        """Groups of the step, shared out among the ranks; returns before they are learned from."""
+        self._guarded(self._settle)
+        shares = share_out(groups, len(self.handles))
+        self._since.append(_Call("add", step, [(share,) for share in shares]))
+        self._pending += self._send(self._since[-1])
+
+    def finish(self, step: int) -> dict[str, float]:
+        """The step's update, when all that was added has been learned from; its metrics."""
+        self._since.append(_Call("finish", step, [(step,)] * len(self.handles)))
+        return self._guarded(self._finish)
+
+    def publish(self, step: int) -> PolicyVersion:
+        """The adapter after `step`."""
+        version: PolicyVersion = self._guarded(lambda: self._one("publish", step))
+        return version
+
+    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Log-probabilities of the first rank."""
+        scores: list[list[float]] = self._guarded(lambda: self._one("score", prompts, completions))
+        return scores
+
+    def state(self) -> dict[str, bytes]:
+        """What a resumed run needs, after the newest step."""
+        self._guarded(self._settle)
+        if self._saved is None or self._since:
+            self._saved, self._since = self._guarded(lambda: self._one("state")), []
+        return self._saved
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        """Go on from a saved state."""
+        self._saved, self._saving, self._since = files, None, []
+        self._guarded(lambda: _gather([handle.call("restore", files) for handle in self.handles], self.timeout_s))
+
+    def _finish(self) -> dict[str, float]:
+        _gather(self._pending, self.timeout_s)
+        self._pending = []
+        call = self._since[-1]
+        metrics: list[dict[str, float]] = _gather(self._send(call), self.timeout_s)
+        norms = {one["grad_norm"] for one in metrics}
+        if len(norms) > 1:
+            raise RuntimeError(f"step {call.step}: the learner ranks must take the same step, got gradients of {norms}")
+        self._failures = 0
+        self._saving = (call.step, self.handles[0].call("state"))
+        return metrics[0]
+
+    def _settle(self) -> None:
+        """Wait for the state that is on its way: from then on, nothing before it is needed again."""
+        if self._saving is None:
+            return
+        step, pending = self._saving
+        self._saved = pending.result(self.timeout_s)
+        self._since = [call for call in self._since if call.step > step]
+        self._saving = None
+
+    def _guarded(self, action: Callable[[], Any]) -> Any:
+        """The action's result, after a restart of all ranks if one was lost."""
+        while True:
+            try:
+                return action()
+            except LOST as error:
+                self._revive(error, replay_last=action != self._finish)
+
+    def _revive(self, error: BaseException, replay_last: bool) -> None:
+        self._failures += 1
+        if self._failures > MAX_RESTARTS:
+            raise error
+        log.warning("the learner is started again (%d of %d): %s", self._failures, MAX_RESTARTS, error)
+        self.restarts += 1
+        self._saving, self._pending = None, []
+        for handle in self.handles:
+            handle.restart()
+        try:
+            self._join()
+            if self._saved is not None:
+                _gather([handle.call("restore", self._saved) for handle in self.handles], self.timeout_s)
+            for call in self._since if replay_last else self._since[:-1]:
+                _gather(self._send(call), self.timeout_s)
+        except LOST as again:
+            self._revive(again, replay_last)
+
+    def _join(self) -> None:
+        for handle in self.handles:
+            handle.ready(self.timeout_s)
+        if (size := len(self.handles)) > 1:
+            address = self._one("meeting_point")
+            _gather([handle.call("join", address, r, size) for r, handle in enumerate(self.handles)], self.timeout_s)
+
+    def _send(self, call: _Call) -> list[Pending]:
+        return [handle.call(call.method, *args) for handle, args in zip(self.handles, call.args, strict=True)]
+
+    def _one(self, method: str, *args: Any) -> Any:
+        return self.handles[0].call(method, *args).result(self.timeout_s)
+
+
+def _gather(pending: Sequence[Pending], timeout_s: float) -> list[Any]:
+    """All answers. A rank that was lost leaves the others waiting or failing: its loss is what is raised, at once."""
+    if len(pending) == 1:
+        return [pending[0].result(timeout_s)]
+    deadline = time.monotonic() + timeout_s
+    answers, failed = dict[Pending, Any](), list[Exception]()
+    while len(answers) < len(pending):
+        for one in pending:
+            if one not in answers and (one.done() or time.monotonic() > deadline):
+                try:
+                    answers[one] = one.result(_FETCH_S)
+                except LOST:
+                    raise
+                except Exception as error:  # of this rank, or of a neighbour that it misses
+                    answers[one] = None
+                    failed.append(error)
+        time.sleep(_POLL_S)
+    if failed:
+        raise failed[0]
+    return [answers[one] for one in pending]
+
+
+def share_out(groups: Sequence[Group], ranks: int) -> list[list[Group]]:
+    """Each group to the rank with the fewest tokens so far, the longest first; groups without signal cost nothing.
+
+    The same groups give the same shares.
+    """
+    if ranks == 1:
+        return [list(groups)]
+    costs = [packed_length(group.rollouts) if group.has_signal else 0 for group in groups]
+    shares: list[list[Group]] = [[] for _ in range(ranks)]
+    loads = [0] * ranks
+    for index in sorted(range(len(groups)), key=lambda i: (-costs[i], i)):
+        rank = loads.index(min(loads)) if costs[index] else min(range(ranks), key=lambda r: len(shares[r]))
+        shares[rank].append(groups[index])
+        loads[rank] += costs[index]
+    return shares

@@ -1,0 +1,65 @@
+"""Several learners as one: what they add up, over torch.distributed (nccl between GPUs, gloo between CPUs).
+
+Each rank holds the whole model, sees its share of a step's groups, and takes the same step from the summed gradient.
+Only gradients of the adapter and a few counts travel.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+from cluster.runtime import node_address
+
+TIMEOUT = timedelta(minutes=10)
+
+
+class Ranks:
+    """The place of this process among `size`; alone until it has joined others."""
+
+    def __init__(self) -> None:
+        self.rank, self.size, self.device = 0, 1, torch.device("cpu")
+
+    def join(self, address: str, rank: int, size: int, device: torch.device) -> None:
+        """Meet the other ranks at `address`, host:port, which `meeting_point` of rank 0 gave. Returns when all came."""
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(
+            backend, init_method=f"tcp://{address}", rank=rank, world_size=size, timeout=TIMEOUT
+        )
+        self.rank, self.size, self.device = rank, size, device
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Each value added up over the ranks."""
+        return self._reduced(values, distributed.ReduceOp.SUM)
+
+    def max(self, values: Sequence[float]) -> list[float]:
+        """The largest of each value."""
+        return self._reduced(values, distributed.ReduceOp.MAX)
+
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """In place, as one message."""
+        if self.size == 1:
+            return
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _reduced(self, values: Sequence[float], how: distributed.ReduceOp.RedOpType) -> list[float]:
+        if self.size == 1:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(tensor, how)
+        return [float(value) for value in tensor]
+
+
+def meeting_point() -> str:
+    """host:port on this machine where ranks may meet; the port was free a moment ago."""
+    host = node_address()
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return f"{host}:{probe.getsockname()[1]}"
