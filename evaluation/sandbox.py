@@ -159,12 +159,19 @@ class Sandbox:
         self.close()
 
     def _run(self, requests: Sequence[Request]) -> Iterator[tuple[Execution, int]]:
-        """(execution, serialised bytes) of each request; a child that died is replaced and given what is left."""
-        done = 0
+        """(execution, serialised bytes) of each request; a child that died is replaced and given what is left.
+
+        A statement whose child died of something else than the deadline is run once more: only at the second death it
+        counts as crashed, for the first may have come from outside (an out-of-memory killer, an operator).
+        """
+        done, crashed = 0, -1
         while done < len(requests):
             if self._child is None:
                 self._child = _Child(self.limits)
             for answer in self._child.answers(requests[done:]):
+                if answer[0].status == "crashed" and crashed != done:
+                    crashed = done
+                    break
                 yield answer
                 done += 1
             if not self._child.alive:

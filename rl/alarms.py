@@ -47,7 +47,9 @@ class Alarms:
 def _beyond(config: AlarmConfig, row: Mapping[str, Any]) -> dict[str, str]:
     """Bound -> what is beyond it."""
     verdict, share = _commonest(row["verdicts"])
-    mismatch, kl = row.get("mismatch", 0.0), row.get("kl_reference", 0.0)
+    kl = row.get("kl_reference", 0.0)
+    # samples of an older policy differ by what was learned since; the canary compares the same policy
+    mismatch = row.get("canary" if row.get("lag") else "mismatch", 0.0)
     found = {
         "mismatch": (
             config.mismatch and not mismatch <= config.mismatch,

@@ -18,9 +18,10 @@ from torch.utils.tensorboard import SummaryWriter
 from rl.types import Group, Reward
 
 
-def step_metrics(groups: Sequence[Group]) -> dict[str, Any]:
+def step_metrics(groups: Sequence[Group], step: int) -> dict[str, Any]:
     """Figures of one step's groups; rates are shares of samples, or of groups where the name says so.
 
+    lag: updates that the sampling policy was behind the newest one, mean over samples.
     entropy, nats per token: −mean log-probability of the sampled tokens, its unbiased estimate over all samples.
     """
     rewards = [reward for group in groups for reward in group.rewards]
@@ -36,6 +37,7 @@ def step_metrics(groups: Sequence[Group]) -> dict[str, Any]:
         "entropy": -statistics.fmean(log_prob for r in rollouts for log_prob in r.log_probs),
         "mean_tokens": statistics.fmean(len(r.token_ids) for r in rollouts),
         "samples": len(rollouts),
+        "lag": statistics.fmean(float(step - 1 - r.policy_step) for r in rollouts),
         "verdicts": dict(Counter(reward.verdict for reward in rewards).most_common()),
     }
 
@@ -66,7 +68,7 @@ class Journal:
         self, step: int, groups: Sequence[Group], metrics: dict[str, float], seconds: dict[str, float]
     ) -> dict[str, Any]:
         """Writes the step, and returns its line of metrics.jsonl."""
-        row = {"step": step, **step_metrics(groups), **metrics}
+        row = {"step": step, **step_metrics(groups, step), **metrics}
         row["seconds"] = phases(seconds, row.pop("learn_seconds", 0.0))
         write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups)
         with (self.run_dir / "metrics.jsonl").open("a") as file:

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -145,8 +146,29 @@ def test_a_child_that_dies_is_replaced_and_the_batch_goes_on(victim: str) -> Non
         os.kill(pid, signal.SIGSEGV)
         time.sleep(0.05)
         results = sandbox.execute([(victim, "SELECT 2"), (victim, "SELECT 3")])
-        assert [result.status for result in results] == ["crashed", "ok"]
+        assert [result.status for result in results] == ["ok", "ok"]
         assert sandbox.child_pid != pid
+
+
+def test_a_statement_whose_child_dies_twice_is_crashed_and_the_batch_goes_on(victim: str) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with Sandbox(Limits(deadline_s=20)) as sandbox:
+        run(sandbox, victim, "SELECT 1")
+        killed: set[int | None] = {None}
+
+        def kill_two() -> None:
+            while len(killed) < 3:
+                if sandbox.child_pid not in killed:
+                    time.sleep(0.3)  # it has begun the statement
+                    killed.add(sandbox.child_pid)
+                    os.kill(sandbox.child_pid or 0, signal.SIGKILL)
+                time.sleep(0.01)
+
+        killer = threading.Thread(target=kill_two)
+        killer.start()
+        results = sandbox.execute([(victim, endless), (victim, "SELECT 3")])
+        killer.join()
+        assert [result.status for result in results] == ["crashed", "ok"]
 
 
 def test_a_child_that_stops_answering_is_killed(victim: str) -> None:
