@@ -1,0 +1,326 @@
+"""Kills parts of a running job at random moments and demands the very adapter of a run that was left alone.
+
+python -m tests.drill --config rl/configs/tiny.toml [--seed N] [--drills 20] [--kinds engine …] [--work DIR] [k=v …]
+
+One kind of loss per drill, in turns: a reward child, a reward actor, the engine, a learner rank, the driver (started
+again by the same line), a Ray node of two, a checkpoint file truncated or flipped after the driver was killed. Each
+drill must finish, with a bit-identical adapter, all steps in its metrics once, no process left behind, and no step
+longer than --bound-s. The warm-up and the undisturbed run are made once in --work and kept. The last line is one JSON
+object; the exit code is 1 if a drill failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = (
+    "steps=4", "rollout.questions=16", "rollout.samples=4", "evaluation.limit=8", "evaluation.samples=2",
+    "evaluation.base=false", "checkpoint.every=1", "checkpoint.keep=3", "engine.kv_cache_gib=0.1",
+)  # fmt: skip
+LEFT_ALONE_S = 150.0  # Ray notices the loss of its driver in its own time
+RUN_S = 900.0
+
+
+@dataclass
+class Job:
+    """A driver at work. log: its output; names: what its processes are called, in `ps`."""
+
+    process: subprocess.Popen[bytes]
+    directory: Path
+    log: Path
+    seen: set[psutil.Process] = field(default_factory=set)
+
+    def children(self) -> list[psutil.Process]:
+        try:
+            found = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            found = []
+        self.seen |= set(found)
+        return found
+
+    def named(self, title: str) -> list[psutil.Process]:
+        """Live processes of this job whose command line holds `title`."""
+        return [one for one in self.candidates() if title in " ".join(_command_line(one))]
+
+    def candidates(self) -> list[psutil.Process]:
+        return self.children()
+
+
+class ClusterJob(Job):
+    """A driver that joined a cluster: its actors are not its children."""
+
+    nodes: Sequence[psutil.Process] = ()
+
+    def candidates(self) -> list[psutil.Process]:
+        return [child for node in self.nodes if node.is_running() for child in node.children(recursive=True)]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where the drills work and what they run."""
+
+    config: Path
+    work: Path
+    settings: tuple[str, ...]
+    bound_s: float
+
+    def line(self, name: str) -> list[str]:
+        adapter = f"init_adapter={self.work}/warm/adapter"
+        names = f"run.dir={self.work}", f"run.name={name}"
+        return [sys.executable, "-m", "rl.train", "--config", str(self.config), *names, adapter, *self.settings]
+
+    def start(self, name: str, env: dict[str, str] | None = None, kind: type[Job] = Job) -> Job:
+        log = self.work / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                self.line(name), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=os.environ | (env or {})
+            )
+        return kind(process, self.work / name, log)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.drill", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="of the RL run, e.g. rl/configs/tiny.toml")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--drills", type=int, default=20)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--work", type=Path, help="where runs go and stay; default: a new temporary directory")
+    parser.add_argument("--bound-s", type=float, default=300.0, help="longest step that is not called a hang")
+    parser.add_argument("settings", nargs="*", metavar="key.sub=value")
+    args = parser.parse_args(argv)
+    work = args.work or Path(tempfile.mkdtemp(prefix="rollsql-drill-"))
+    setting = Setting(args.config, work.resolve(), (*SMALL, *args.settings), args.bound_s)
+    expected = _undisturbed(setting)
+    rows = [_drill(setting, expected, args.kinds[n % len(args.kinds)], args.seed, n) for n in range(args.drills)]
+    failed = [row for row in rows if row["trouble"]]
+    print(json.dumps({"drills": len(rows), "passed": len(rows) - len(failed), "seed": args.seed, "rows": rows}))
+    return 1 if failed else 0
+
+
+def _undisturbed(setting: Setting) -> bytes:
+    """The adapter of a run that nobody touches; made once."""
+    if not (setting.work / "warm" / "adapter").is_dir():
+        line = [sys.executable, "-m", "sft.train", "--config", "sft/configs/tiny.toml"]
+        subprocess.run([*line, f"run.dir={setting.work}", "run.name=warm"], cwd=ROOT, check=True)
+    if not (setting.work / "undisturbed" / "adapter").is_dir():
+        job = setting.start("undisturbed")
+        assert job.process.wait(RUN_S) == 0, job.log.read_text()[-3000:]
+    return _adapter(setting.work / "undisturbed")
+
+
+def _drill(setting: Setting, expected: bytes, kind: str, seed: int, number: int) -> dict[str, Any]:
+    rng = random.Random(f"{seed}/{number}/{kind}")
+    name, began = f"drill-{seed}-{number}-{kind}", time.monotonic()
+    try:
+        what, job = KINDS[kind](setting, name, rng)
+        trouble = _trouble(setting, job, expected)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        what, trouble = kind, [str(error)[-2000:]]
+    row = {"kind": kind, "what": what, "seconds": round(time.monotonic() - began), "trouble": trouble}
+    print(f"drill {number + 1}: {row}", flush=True)
+    return row
+
+
+def _trouble(setting: Setting, job: Job, expected: bytes) -> list[str]:
+    """What is not as it must be, after the job has finished."""
+    found = []
+    rows = _metrics(job.directory)
+    if [row["step"] for row in rows] != list(range(1, len(_metrics(setting.work / "undisturbed")) + 1)):
+        found.append(f"steps {[row['step'] for row in rows]}")
+    if _adapter(job.directory) != expected:
+        found.append("another adapter than the undisturbed run's")
+    if (longest := max(row["seconds"]["step"] for row in rows)) > setting.bound_s:
+        found.append(f"a step took {longest:.0f} s")
+    _, alive = psutil.wait_procs(list(job.seen), timeout=LEFT_ALONE_S)
+    if alive:
+        found.append(f"left behind: {[' '.join(_command_line(one))[:80] for one in alive]}")
+    return found
+
+
+def _kill_one(title: str) -> Callable[[Setting, str, random.Random], tuple[str, Job]]:
+    """A kind that kills one process with `title` in its command line."""
+
+    def run(setting: Setting, name: str, rng: random.Random) -> tuple[str, Job]:
+        job = setting.start(name)
+        step = _wait_for_moment(job, rng)
+        victim = _victim(job, title, rng)
+        victim.kill()
+        _finish(job)
+        return f"{title} killed after step {step}", job
+
+    return run
+
+
+def _kill_driver(setting: Setting, name: str, rng: random.Random) -> tuple[str, Job]:
+    job = setting.start(name)
+    step = _wait_for_moment(job, rng)
+    job.children()
+    job.process.kill()
+    job.process.wait()
+    _, alive = psutil.wait_procs(list(job.seen), timeout=LEFT_ALONE_S)
+    assert not alive, f"left behind after the driver was killed: {[_command_line(one)[:2] for one in alive]}"
+    again = setting.start(name)
+    again.seen |= job.seen
+    _finish(again)
+    return f"driver killed after step {step}", again
+
+
+def _spoil_checkpoint(setting: Setting, name: str, rng: random.Random) -> tuple[str, Job]:
+    job = setting.start(name)
+    step = _wait_for_moment(job, rng, least=2)
+    job.children()
+    job.process.kill()
+    job.process.wait()
+    newest = max((job.directory / "checkpoints").glob("step_*"))
+    victim = rng.choice(sorted(path for path in newest.iterdir() if path.is_file()))
+    content = victim.read_bytes()
+    place = rng.randrange(len(content))
+    cut = rng.random() < 0.5
+    victim.write_bytes(content[:place] if cut else content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    psutil.wait_procs(list(job.seen), timeout=LEFT_ALONE_S)
+    again = setting.start(name)
+    _finish(again)
+    told = f"{newest.name}" in again.log.read_text()
+    assert told, f"the log must name the damaged checkpoint {newest.name}"
+    return f"{newest.name}/{victim.name} {'cut' if cut else 'flipped'} at {place}, driver killed after {step}", again
+
+
+def _kill_node(setting: Setting, name: str, rng: random.Random) -> tuple[str, Job]:
+    """Two raylets on this machine; the one that does not hold the driver's head is ended with all that it runs."""
+    with _cluster(setting.work / f"{name}-ray") as (env, head, worker):
+        job = setting.start(name, env, ClusterJob)
+        assert isinstance(job, ClusterJob)
+        job.nodes = [head, worker]
+        step = _wait_for_moment(job, rng)
+        lost = [" ".join(_command_line(one))[:30] for one in worker.children(recursive=True)]
+        for one in [*worker.children(recursive=True), worker]:
+            one.kill()
+        _finish(job)
+        actors = sorted(title for title in lost if title.startswith("ray::"))
+        return f"node with {actors} killed after step {step}", job
+
+
+@contextmanager
+def _cluster(directory: Path) -> Iterator[tuple[dict[str, str], psutil.Process, psutil.Process]]:
+    """(environment of a driver, raylet of the head, raylet of the second node), ended at the end."""
+    port, token = _free_port(), "0123456789abcdef" * 4
+    env = {"RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    short = tempfile.mkdtemp(prefix="drill-")  # a socket's path may have 107 bytes
+    common = ["--num-cpus=6", "--object-store-memory=134217728", "--node-ip-address=127.0.0.1", "--block"]
+    ray = str(Path(sys.executable).with_name("ray"))
+    lines = (
+        [ray, "start", "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={short}", *common],
+        [ray, "start", f"--address=127.0.0.1:{port}", *common],
+    )
+    started: list[psutil.Process] = []
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        for number, line in enumerate(lines):
+            with (directory / f"node-{number}.log").open("wb") as log:
+                clean = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+                extra = {"RAY_process_group_cleanup_enabled": "true"}
+                keep = clean | extra | {k: v for k, v in env.items() if k != "RAY_ADDRESS"}
+                process = subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT, env=keep)
+            started.append(psutil.Process(process.pid))
+            _wait_for(lambda n=number: _raylet(started[n]) is not None, 120, f"node {number} to start")  # type: ignore[misc]
+        raylets = [_raylet(one) for one in started]
+        assert raylets[0] and raylets[1]
+        yield env, raylets[0], raylets[1]
+    finally:
+        family = [one for top in started if top.is_running() for one in (*top.children(recursive=True), top)]
+        for one in family:
+            if one.is_running():
+                one.kill()
+
+
+KINDS: dict[str, Callable[[Setting, str, random.Random], tuple[str, Job]]] = {
+    "reward-child": _kill_one("sandbox_child.py"),
+    "reward-actor": _kill_one("ray::reward"),
+    "engine": _kill_one("ray::engine"),
+    "learner": _kill_one("ray::learner"),
+    "driver": _kill_driver,
+    "node": _kill_node,
+    "checkpoint": _spoil_checkpoint,
+}
+
+
+def _wait_for_moment(job: Job, rng: random.Random, least: int = 1) -> int:
+    """Waits for a random step but the last, and a random while more; returns the step."""
+    step = rng.randint(least, 3)
+    _wait_for(
+        lambda: len(_metrics(job.directory)) >= step or job.process.poll() is not None,
+        RUN_S,
+        f"step {step} of {job.log}",
+    )
+    time.sleep(rng.uniform(0.0, 2.0))
+    assert job.process.poll() is None, f"the run ended early: {job.log.read_text()[-2000:]}"
+    return step
+
+
+def _victim(job: Job, title: str, rng: random.Random) -> psutil.Process:
+    _wait_for(lambda: job.named(title), 60, f"a process named {title}")
+    return rng.choice(job.named(title))
+
+
+def _finish(job: Job) -> None:
+    """Waits for the end, and meanwhile remembers the processes."""
+    deadline = time.monotonic() + RUN_S
+    while job.process.poll() is None:
+        assert time.monotonic() < deadline, f"not finished in {RUN_S:.0f} s: {job.log.read_text()[-2000:]}"
+        job.children()
+        time.sleep(0.5)
+    assert job.process.returncode == 0, job.log.read_text()[-3000:]
+
+
+def _wait_for(condition: Callable[[], Any], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.05)
+
+
+def _raylet(top: psutil.Process) -> psutil.Process | None:
+    return next((one for one in top.children(recursive=True) if "raylet/raylet" in " ".join(_command_line(one))), None)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def _metrics(run: Path) -> list[dict[str, Any]]:
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def _adapter(run: Path) -> bytes:
+    return (run / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
