@@ -48,6 +48,7 @@ class LearnerConfig(Settings):
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
     token_budget: int = Field(8192, ge=64, description="tokens per micro-batch")
+    gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
     aggregation: Aggregation = "token_mean"
     truncated: Literal["keep", "mask"] = Field("keep", description="answers cut at max_tokens: learn or mask")
     surrogate: Surrogate = "clipped"
@@ -104,6 +105,8 @@ class Learner:
             self.model.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
             self.model.set_adapter("default")
         attention.install(self.model.get_base_model())
+        if config.gradient_checkpointing:
+            self.model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = PagedAdamW8bit(
             self.trained.values(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95)
