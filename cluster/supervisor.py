@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from cluster.actor import REPORT_EVERY_S, Handle, settle
 from cluster.batches import Batch, Job
 from cluster.errors import ActorDied, ClusterError
 from cluster.quarantine import Quarantine
+from cluster.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -42,47 +43,6 @@ class Terms:
     lost: Any
     start_timeout_s: float
     threads: int
-
-
-@dataclass(eq=False)
-class Worker:
-    """One actor. A replaced worker is a new object, so a late answer of the old one is recognised and dropped.
-
-    calls: batches sent and not answered, oldest first; those at work have deadlines.
-    alone: a batch that nothing else may travel with; it is sent when the worker has answered a probe.
-    """
-
-    handle: Handle
-    index: int
-    started: float = field(default_factory=time.monotonic)
-    is_ready: bool = False
-    is_leaving: bool = False
-    calls: "dict[Batch, Future[Any]]" = field(default_factory=dict)
-    at_work: dict[Batch, float] = field(default_factory=dict)
-    alone: Batch | None = None
-    probe_deadline: float | None = None
-    last_probe: float = field(default_factory=time.monotonic)
-
-    @property
-    def load(self) -> int:
-        return len(self.calls) or int(self.alone is not None)
-
-    def add(self, batch: Batch, answer: "Future[Any]", threads: int) -> None:
-        self.calls[batch] = answer
-        self._begin(threads)
-
-    def drop(self, batch: Batch, threads: int) -> None:
-        del self.calls[batch]
-        self.at_work.pop(batch, None)
-        if self.alone is batch:
-            self.alone = None
-        self._begin(threads)
-
-    def _begin(self, threads: int) -> None:
-        """As many of the oldest batches as there are threads are at work: now their time counts."""
-        if len(self.at_work) < min(threads, len(self.calls)):
-            fresh = next(batch for batch in self.calls if batch not in self.at_work)
-            self.at_work[fresh] = time.monotonic() + fresh.job.timeout_s
 
 
 class Supervisor:

@@ -17,7 +17,7 @@ from cluster.batches import Batch, Job
 from cluster.errors import ClusterError, WaitTimeout
 from cluster.pool import Pool
 from cluster.quarantine import Quarantine
-from cluster.supervisor import Worker
+from cluster.worker import Worker
 from tests.cluster.pool_workers import Napper
 from tests.cluster.workers import Squarer
 
@@ -44,13 +44,17 @@ def test_growing_and_shrinking_under_load_does_every_item_once(journal: Path) ->
     with Pool(Napper, str(journal), 0.02, method="double", size=1, name="nappers", num_cpus=0.1) as pool:
         jobs: list[Future[list[int]]] = []
 
+        def submit(count: int) -> None:
+            jobs.extend(pool.submit([2 * n, 2 * n + 1], PATIENCE_S) for n in range(len(jobs), len(jobs) + count))
+
         def three_are_at_work() -> bool:
-            jobs.extend(pool.submit([2 * n, 2 * n + 1], PATIENCE_S) for n in range(len(jobs), len(jobs) + 10))
+            submit(2)
             return len(_workers(journal)) == 3
 
         pool.resize(3)
         assert _soon(three_are_at_work)
-        pool.resize(1)  # with 20 items and more still to be done
+        submit(30)
+        pool.resize(1)
         assert pool.gather(jobs) == [[4 * n, 4 * n + 2] for n in range(len(jobs))]
         assert _soon(lambda: "1 of 1 workers up, 0 leaving" in pool.describe())
         assert (pool.size, pool.restarts, pool.lost_items) == (1, 0, 0)
@@ -99,15 +103,18 @@ def test_workers_killed_from_outside_while_idle_cost_no_item(make_squarers: Call
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_pool_that_does_not_move_is_not_waited_for_forever(
-    make_squarers: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+def test_waiting_says_what_for_and_ends_when_the_pool_does_not_move(
+    make_squarers: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="cluster")
     monkeypatch.setattr(pool_module, "REPORT_EVERY_S", 0.5)
-    with make_squarers(1, start_timeout_s=1) as pool:
-        pool.map([1], batch_size=1, timeout_s=1)
-        pool._supervisor._events.put(lambda: time.sleep(8))  # a bug: the supervisor itself hangs
+    with make_squarers(1) as pool:
+        pool.map([1], batch_size=1, timeout_s=PATIENCE_S)
+        pool._start_timeout_s = pool._longest_s = 1.0  # 2 × 0.5 + 1 + 1 = 3 s of patience
+        pool._supervisor._events.put(lambda: time.sleep(6))  # a bug: the supervisor itself hangs
         with pytest.raises(WaitTimeout, match="pool squarers has not moved for 3 s: .*1 of 1 workers up"):
             pool.map([2], batch_size=1, timeout_s=1)
+    assert "s for pool squarers (0 of 1 parts done): 0 batches waiting, 0 at workers" in caplog.text
 
 
 def test_time_counts_from_when_a_worker_begins_a_batch() -> None:
