@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,31 @@ class Handle:
 
     def _begin(self) -> None:
         self._actor = self._start()
+        self._titled: dict[str, Any] = {}
         self._unanswered: list[ray.ObjectRef] = []
         self._process_ref = self._actor._rollsql_process.remote()  # answered as soon as it is placed
         self.built = Pending(self._actor._rollsql_build.remote(), self, f"starting {self.name}")
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Pending:
         """Queues `method(*args, **kwargs)`; calls to one actor run one after another, in order."""
-        title = f"{self.name}.{method}"  # what `ps` shows while it runs
-        ref = self._actor._rollsql_run.options(name=title).remote(method, *args, **kwargs)
+        ref = self._runner(method).remote(method, *args, **kwargs)
         self._unanswered = [*self._still_waiting(), ref]
-        return Pending(ref, self, title)
+        return Pending(ref, self, f"{self.name}.{method}")
+
+    def send(self, method: str, *args: Any) -> "Future[Any]":
+        """`call` for many small calls: the future completes in Ray's own thread (read it with `settle`), and `queued`
+        does not count it."""
+        return self._runner(method).remote(method, *args).future()
+
+    def probe(self) -> "Future[Any]":
+        """Completes when the process lives and has nothing else to do."""
+        return self._actor._rollsql_process.remote().future()
+
+    def _runner(self, method: str) -> Any:
+        """The remote method under the title that `ps` shows while it runs; making one costs as much as a call."""
+        if method not in self._titled:
+            self._titled[method] = self._actor._rollsql_run.options(name=f"{self.name}.{method}")
+        return self._titled[method]
 
     def ready(self, timeout_s: float) -> Process:
         """Waits until the object is built.
@@ -197,13 +213,34 @@ def spawn(
     Raises:
         ResourcesMissing: no node could ever hold it; raised within 30 s.
     """
-    request = Request(name, num_cpus, num_gpus)
-    require([request])
-    recipe = cloudpickle.dumps((cls, args, kwargs))
+    require([Request(name, num_cpus, num_gpus)])
+    return recipe(cls, *args, num_cpus=num_cpus, num_gpus=num_gpus, env=env, **kwargs)(name)
+
+
+def recipe(
+    cls: type,
+    *args: Any,
+    num_cpus: float = 1,
+    num_gpus: float = 0,
+    env: Mapping[str, str] | None = None,
+    threads: int = 1,
+    **kwargs: Any,
+) -> Callable[[str], Handle]:
+    """A function that starts one more such actor under a name, whether there is room or not.
+
+    threads: how many calls the actor runs at a time; with more than one the class must bear that.
+    """
+    pickled = cloudpickle.dumps((cls, args, kwargs))
     options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_restarts": 0}
     if env:
         options["runtime_env"] = {"env_vars": dict(env)}
-    return Handle(lambda: _shell_class(name).options(**options).remote(recipe), request)
+    if threads > 1:
+        options["max_concurrency"] = threads
+
+    def begin(name: str) -> Handle:
+        return Handle(lambda: _shell_class(name).options(**options).remote(pickled), Request(name, num_cpus, num_gpus))
+
+    return begin
 
 
 @functools.lru_cache(maxsize=256)
@@ -214,8 +251,17 @@ def _shell_class(title: str) -> Any:
 
 def fetch(ref: ray.ObjectRef, handle: Handle, what: str, timeout_s: float) -> Any:
     """The value of an answered call, with Ray's exceptions turned into ours."""
+    return _ours(lambda: ray.get(ref, timeout=timeout_s), handle, what)
+
+
+def settle(answer: "Future[Any]", handle: Handle, what: str) -> Any:
+    """`fetch` for the completed future of a `send`."""
+    return _ours(lambda: answer.result(timeout=0), handle, what)
+
+
+def _ours(read: Callable[[], Any], handle: Handle, what: str) -> Any:
     try:
-        return ray.get(ref, timeout=timeout_s)
+        return read()
     except RayTaskError as error:
         raise _original(error, what) from None
     except RayError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 
 from cluster.errors import ResourcesMissing
 
@@ -86,6 +87,21 @@ def describe_free() -> str:
         f"free now: {free.get('CPU', 0):g} CPU, {free.get('GPU', 0):g} GPU; "
         f"in all: {total.get('CPU', 0):g} CPU, {total.get('GPU', 0):g} GPU on {len(nodes())} node(s)"
     )
+
+
+def live_node_ids() -> set[str]:
+    """Names of the nodes that Ray believes alive."""
+    return {str(entry["NodeID"]) for entry in ray.nodes() if entry["Alive"]}
+
+
+def free_slots(cpus: float) -> int:
+    """How many more actors of `cpus` CPUs each the nodes have room for now; a CPU split over two nodes is none.
+
+    It lags behind by a second or so.
+    """
+    alive = live_node_ids()
+    free = [left.get("CPU", 0.0) for node, left in available_resources_per_node().items() if node in alive]
+    return sum(int(left / cpus + _EPSILON) for left in free)
 
 
 def _refusal(missing: Request, requests: Sequence[Request]) -> str:
