@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_intermixed_args(argv)
     data = ["--data", str(args.data)] if args.data else []
     given = ["--config", str(args.config), *data, "--device", args.device, *args.overrides]
-    print(run_plan(given), flush=True)
     plan = read_plan(given)
+    print(plan["text"], flush=True)
     nodes = nodes_of(args.nodes) if args.nodes else _cluster(args.address) if args.address else [this_machine(plan)]
     layout, tried = fitting_layout(plan, nodes)
     print("\n".join(verdict_lines(nodes, layout, tried)))
@@ -50,14 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_plan(arguments: Sequence[str], cwd: Path | None = None) -> dict[str, Any]:
     """`rl.plan --json` for the arguments of rl.train. ClusterError: its message, when it refuses them."""
-    found = json.loads(run_plan([*arguments, "--json"], cwd).splitlines()[-1])
-    assert isinstance(found, dict)
-    return found
-
-
-def run_plan(arguments: Sequence[str], cwd: Path | None = None) -> str:
-    """What rl.plan prints; in a process of its own, because this folder imports nothing of rl."""
-    command = [sys.executable, "-m", "rl.plan", *arguments]
+    command = [sys.executable, "-m", "rl.plan", *arguments, "--json"]  # a process: this folder imports nothing of rl
     folder = cwd or Path.cwd()
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
@@ -65,7 +58,9 @@ def run_plan(arguments: Sequence[str], cwd: Path | None = None) -> str:
     )
     if done.returncode:
         raise ClusterError(done.stderr.strip().removeprefix("error: ") or f"rl.plan ended with code {done.returncode}")
-    return done.stdout.strip()
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
 
 
 def this_machine(plan: Mapping[str, Any]) -> Node:

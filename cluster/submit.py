@@ -38,9 +38,11 @@ PLANNED = "rl.train"
 BARE_PYTHON = ("python", "python3")
 """On this machine: ours. On another: the first on the path of its `ray start`."""
 START_TIMEOUT_S = 600.0  # for a job to begin: Ray unpacks its files, and a busy cluster queues it
+AGENT_TIMEOUT_S = 120.0  # for the head of a cluster that has just started to take jobs
 LOST_CONTACT_S = 60.0
 REPORT_EVERY_S = 30.0
 _POLL_S = 0.5
+_NOT_YET = "No available agent"  # Ray's words
 _TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -114,12 +116,13 @@ def require_room(plan: dict[str, Any], cluster: Dashboard) -> None:
 
 def _at_home(command: Sequence[str], plan: dict[str, Any] | None, cluster: Dashboard, package: Package) -> list[str]:
     """The command as the head can run it: absolute paths, our Python when it is here. Says where the run will lie."""
+    python = sys.executable if cluster.is_here and command[0] in BARE_PYTHON else command[0]
+    named = [python, *command[1:]]
     if plan is None:
-        return list(command)
+        return named
     head = cluster.nodes[0]
     place = Place(package.root, cluster.is_here, package.holds, f"the head {head.host or head.name}")
-    python = sys.executable if cluster.is_here and command[0] in BARE_PYTHON else command[0]
-    named = absolute_paths([python, *command[1:]], plan["paths"], place)
+    named = absolute_paths(named, plan["paths"], place)
     directory = next(
         (w.partition("=")[2] for w in reversed(named) if w.startswith("run.dir=")), plan["paths"]["run.dir"]
     )
@@ -133,14 +136,19 @@ def send(command: Sequence[str], package: Package, address: str, job_id: str | N
     with tempfile.TemporaryDirectory(prefix="rollsql-job-") as folder:
         staged = stage(package, Path(folder) / "package")
         print(f"sending {len(package.files)} files, {package.bytes / MIB:.1f} MiB, of {package.root}", flush=True)
-        try:
-            return str(
-                client.submit_job(
-                    entrypoint=shlex.join(command), submission_id=job_id, runtime_env={"working_dir": str(staged)}
-                )
-            )
-        except RuntimeError as error:
-            raise ClusterError(f"the cluster at {address} refused the job: {_last_line(error)}") from None
+        deadline = time.monotonic() + AGENT_TIMEOUT_S
+        while True:
+            try:
+                return _submit(client, command, staged, job_id)
+            except RuntimeError as error:
+                if _NOT_YET not in str(error) or time.monotonic() > deadline:
+                    raise ClusterError(f"the cluster at {address} refused the job: {_last_line(error)}") from None
+            time.sleep(_POLL_S)
+
+
+def _submit(client: JobSubmissionClient, command: Sequence[str], folder: Path, job_id: str | None) -> str:
+    settings = {"working_dir": str(folder)}
+    return str(client.submit_job(entrypoint=shlex.join(command), submission_id=job_id, runtime_env=settings))
 
 
 def follow(client: JobSubmissionClient, job_id: str, address: str) -> int:
@@ -208,7 +216,7 @@ def _end(client: JobSubmissionClient, job_id: str) -> int:
     print(f"job {job_id}: {status}", flush=True)
     if status == "SUCCEEDED":
         return 0
-    print((info.message or "no message").splitlines()[0], file=sys.stderr, flush=True)
+    print((info.message or "no message").partition(", last available logs")[0], file=sys.stderr, flush=True)
     return int(code) if code else 1
 
 

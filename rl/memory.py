@@ -116,18 +116,19 @@ def kv_bytes_per_token(config: RlConfig, shape: ModelShape) -> int:
 
 def disk(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes by part that a finished run leaves; one more checkpoint is there while a new one is written."""
-    trainable = shape.adapter_parameters(adapter_rank(config))
-    width = BYTES[config.model.dtype]
+    rank, width = adapter_rank(config), BYTES[config.model.dtype]
     samples = config.steps * config.rollout.questions * config.rollout.samples * (1 + config.rollout.refills)
     served = 0 if config.model.quantization == "none" else width * shape.parameters
     return {
-        f"{config.checkpoint.keep + 1} checkpoints": (config.checkpoint.keep + 1) * checkpoint_bytes(trainable),
+        f"{config.checkpoint.keep + 1} checkpoints": (config.checkpoint.keep + 1) * checkpoint_bytes(shape, rank),
         "rollouts of all steps, at most": samples * config.rollout.max_tokens * ROLLOUT_TOKEN_BYTES,
-        "adapter": trainable * width,
+        "adapter": shape.adapter_parameters(rank) * width,
         "served base (~/.cache/rollsql, on each node with an engine)": served,
     }
 
 
-def checkpoint_bytes(trainable: int) -> int:
-    """fp32 weights, and two 8-bit moments with an fp32 scale per 256 values."""
-    return 4 * trainable + 2 * trainable + 2 * 4 * math.ceil(trainable / 256)
+def checkpoint_bytes(shape: ModelShape, rank: int) -> int:
+    """fp32 weights; two 8-bit moments with an fp32 scale per 256 values, and two tables of 256 floats per matrix."""
+    trainable = shape.adapter_parameters(rank)
+    matrices = 2 * sum(linear.count for linear in shape.linears)
+    return 4 * trainable + 2 * trainable + 2 * 4 * math.ceil(trainable / 256) + matrices * 2 * 256 * 4

@@ -189,6 +189,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "kv_tokens": plan.kv_tokens,
         "needs_data": plan.needs_data,
         "paths": plan.paths,
+        "text": format_plan(plan),
     }
 
 
