@@ -22,7 +22,7 @@ from cluster.errors import TokenRefused, Unreachable
 from cluster.fit import Node
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-TIMEOUT_S = 15.0  # of one answer
+TIMEOUT_S = 10.0  # of one answer
 NODES_APPEAR_S = 30.0  # a cluster that has just started does not show its nodes yet
 MIB = 1 << 20
 _TOKEN_REMEDY = (

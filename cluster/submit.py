@@ -38,11 +38,16 @@ PLANNED = "rl.train"
 BARE_PYTHON = ("python", "python3")
 """On this machine: ours. On another: the first on the path of its `ray start`."""
 START_TIMEOUT_S = 600.0  # for a job to begin: Ray unpacks its files, and a busy cluster queues it
-AGENT_TIMEOUT_S = 120.0  # for the head of a cluster that has just started to take jobs
+AGENT_TIMEOUT_S = 60.0  # for the head of a cluster that has just started to take jobs
 LOST_CONTACT_S = 60.0
 REPORT_EVERY_S = 30.0
 _POLL_S = 0.5
 _NOT_YET = "No available agent"  # Ray's words
+_NO_AGENT = (
+    "the head of the cluster at {address} has taken no job for {waited:g} s: its agent is not up. Another Ray on that "
+    "machine may hold the agent's port: start the head with a free --dashboard-agent-listen-port, or look into "
+    "dashboard_agent.log in Ray's session folder"
+)
 _TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -141,8 +146,10 @@ def send(command: Sequence[str], package: Package, address: str, job_id: str | N
             try:
                 return _submit(client, command, staged, job_id)
             except RuntimeError as error:
-                if _NOT_YET not in str(error) or time.monotonic() > deadline:
+                if _NOT_YET not in str(error):
                     raise ClusterError(f"the cluster at {address} refused the job: {_last_line(error)}") from None
+                if time.monotonic() > deadline:
+                    raise ClusterError(_NO_AGENT.format(address=address, waited=AGENT_TIMEOUT_S)) from None
             time.sleep(_POLL_S)
 
 

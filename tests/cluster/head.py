@@ -50,6 +50,7 @@ def ray_head(num_cpus: int) -> Iterator[Head]:
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--node-ip-address=127.0.0.1", f"--port={free_port()}", f"--ray-client-server-port={free_port()}"]
     command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={port}", f"--num-cpus={num_cpus}"]
+    command += [f"--dashboard-agent-listen-port={free_port()}"]  # its default may be another Ray's of this machine
     command += ["--object-store-memory=134217728", f"--temp-dir={folder}"]
     with (folder / "head.log").open("w") as log:
         head = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True)

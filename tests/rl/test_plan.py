@@ -100,7 +100,7 @@ def test_the_checkpoint_is_as_large_as_planned() -> None:
         parameter.grad = parameter.detach().clone()
     learner.optimizer.step()
     written = sum(map(len, learner.state().values()))
-    assert memory.checkpoint_bytes(shape_of(config.model.path), 16) == pytest.approx(written, rel=0.02)
+    assert memory.checkpoint_bytes(shape_of(config.model.path), 16) == pytest.approx(written, rel=0.05)
 
 
 def test_reward_workers_on_auto_are_planned_as_one() -> None:
