@@ -2,13 +2,24 @@
 
     ClusterError(ValueError)
     ├── Unreachable        no Ray at the given address, or the token is wrong
+    │   └── TokenRefused   the cluster asks for a token, and ours is missing or another
     ├── ResourcesMissing   a request that no node of the cluster can meet
+    ├── PackageTooLarge    a working directory that is too much to send with a job
     ├── WaitTimeout        a named wait passed its deadline
     └── ActorDied          the process behind an actor is gone
 
 An exception raised by the code inside an actor is none of these: it arrives as itself, with the remote traceback
 attached as a note.
 """
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+USER_ERROR_EXIT = 2
+INTERRUPTED_EXIT = 130
 
 
 class ClusterError(ValueError):
@@ -17,6 +28,14 @@ class ClusterError(ValueError):
 
 class Unreachable(ClusterError):
     """Ray cannot be joined or started."""
+
+
+class TokenRefused(Unreachable):
+    """A Ray cluster answers, but does not take our token."""
+
+
+class PackageTooLarge(ClusterError):
+    """What a job would take along exceeds what a cluster accepts."""
 
 
 class ResourcesMissing(ClusterError):
@@ -29,3 +48,20 @@ class WaitTimeout(ClusterError):
 
 class ActorDied(ClusterError):
     """An actor's process ended while its answer was awaited, or before."""
+
+
+def exit_on_cluster_error(main: Callable[P, int]) -> Callable[P, int]:
+    """Make a command's `main` print a ClusterError to stderr and return 2; Ctrl-C returns 130."""
+
+    @functools.wraps(main)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except ClusterError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return USER_ERROR_EXIT
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED_EXIT
+
+    return wrapped

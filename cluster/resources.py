@@ -147,3 +147,12 @@ def _visible_gpus() -> int:
         return 0
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30, check=False)
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def gpu_memory() -> list[int]:
+    """Bytes of each GPU of this machine, as nvidia-smi names them; [] where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    return [int(line) << 20 for line in listed.stdout.split() if line.isdigit()]

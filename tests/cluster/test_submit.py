@@ -1,0 +1,221 @@
+"""Jobs on a real Ray head with token authentication."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.dashboard import TIMEOUT_S
+from cluster.errors import ClusterError, PackageTooLarge
+from cluster.package import gather, stage
+from cluster.paths import Place, absolute_paths, insert_overrides, module_of, option
+from tests.cluster.head import Head, free_port, ray_head
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = ["python", "-m", "rl.train", "--config", "rl/configs/tiny.toml"]
+# Joins the cluster as rl.train does, shows where it is, and fails.
+PROBE = """
+import os, sys
+from cluster.runtime import start
+with start(num_cpus=1) as runtime:
+    print("joined:", not runtime.started_here, "files:", sorted(os.listdir(".")), "at", os.getcwd())
+sys.exit(7)
+"""
+TICKS = "import time; [(print('tick', i, flush=True), time.sleep(0.5)) for i in range(600)]"
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    with ray_head(num_cpus=8) as running:
+        yield running
+
+
+def submit_line(address: str, *command: str) -> list[str]:
+    return [sys.executable, "-m", "cluster.submit", "--address", address, "--", *command]
+
+
+def submit(address: str, env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    line = submit_line(address, *command)
+    return subprocess.run(line, cwd=ROOT, env=clean() | env, capture_output=True, text=True, timeout=300, check=False)
+
+
+def clean() -> dict[str, str]:
+    """Without what this process may have set for a Ray of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+
+def test_a_job_joins_the_cluster_takes_the_code_along_and_its_exit_code_comes_back(head: Head) -> None:
+    done = submit(head.address, head.env, "python", "-c", PROBE)
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert "joined: True" in done.stdout and "FAILED" in done.stdout
+    files = re.search(r"files: \[(.*)\] at (\S+)", done.stdout)
+    assert files and "'rl'" in files[1] and "'cluster'" in files[1]
+    assert not re.search(r"\.venv|\.git|'runs'|'tests'", files[1]) and not files[2].startswith(str(ROOT))
+    assert f"dashboard: {head.address}/#/jobs/raysubmit_" in done.stdout
+    assert len(done.stderr.splitlines()) <= 2, done.stderr  # no traceback, and the log is not told twice
+
+
+def test_a_cluster_that_is_not_there_or_does_not_take_our_token_is_refused_in_seconds(head: Head) -> None:
+    wrong = head.env | {"RAY_AUTH_TOKEN": "0" * 64}
+    cases: list[tuple[str, dict[str, str], str]] = [
+        (f"http://127.0.0.1:{free_port()}", head.env, "no Ray dashboard answers"),
+        (head.address, {}, "asks for a token and got none"),
+        (head.address, wrong, "refuses this token"),
+        (head.address, {"RAY_AUTH_MODE": "token", "HOME": "/nonexistent"}, "there is no token here"),
+        ("ftp://127.0.0.1", head.env, "must be the dashboard's"),
+    ]
+    for address, env, message in cases:
+        began = time.monotonic()
+        done = submit(address, env, "python", "-c", "pass")
+        assert done.returncode == 2 and message in done.stderr, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr and head.env["RAY_AUTH_TOKEN"] not in done.stdout + done.stderr
+        assert time.monotonic() - began < 30
+
+
+def test_a_port_that_accepts_and_says_nothing_is_given_up(head: Head) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = submit(f"http://127.0.0.1:{silent.getsockname()[1]}", head.env, "python", "-c", "pass")
+    assert done.returncode == 2 and f"within {TIMEOUT_S:g} s" in done.stderr
+
+
+def test_a_run_without_room_is_refused_and_names_the_bundle_and_what_is_missing(head: Head) -> None:
+    done = submit(head.address, head.env, *TRAIN, "init_adapter=", "reward.workers=40")
+    assert done.returncode == 2
+    # 8 slots, of which learner and engine take 2 each: the fifth reward worker finds none
+    assert "no room for reward worker 5 of 40 (1 CPU" in done.stderr and "1 CPU (0 left)" in done.stderr
+    assert "sent" not in done.stdout and not head.get("/api/jobs/") or "reward" not in str(head.get("/api/jobs/"))
+
+
+def test_a_config_with_a_mistake_is_one_message_before_the_cluster_is_asked() -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    done = submit(nowhere, {}, *TRAIN, "rollout.sample=3")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: rl/configs/tiny.toml: unknown key rollout.sample; did you mean rollout.samples?\n"
+    ), done.stderr
+
+
+def test_ctrl_c_while_following_leaves_the_job_running_and_says_how_to_go_on(head: Head) -> None:
+    line = submit_line(head.address, "python", "-c", TICKS)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(line, cwd=ROOT, env=clean() | head.env, text=True, **pipes) as following:  # type: ignore[call-overload]
+        assert following.stdout is not None and following.stderr is not None
+        seen = ""
+        while "tick 1" not in (said := following.stdout.readline()):
+            assert said, "the job ended before its log was seen"
+            seen += said
+        following.send_signal(signal.SIGINT)
+        assert following.wait(timeout=30) == 130
+        told = following.stderr.read()
+    (job,) = re.findall(r"^job (\S+) sent", seen, re.MULTILINE)
+    assert f"job {job} goes on" in told and f"ray job stop --address {head.address} {job}" in told
+    assert head.get(f"/api/jobs/{job}")["status"] == "RUNNING"
+    assert head.get(f"/api/jobs/{job}/stop", data=b"")["stopped"]
+
+
+@pytest.mark.slow
+def test_a_training_run_is_submitted_as_a_job_and_its_checkpoints_outlive_the_jobs_folder(
+    head: Head, tmp_path: Path
+) -> None:
+    small = ["init_adapter=", "steps=1", "rollout.questions=2", "rollout.samples=2", "evaluation.base=false"]
+    small += ["evaluation.limit=2", "evaluation.samples=1", "engine.kv_cache_gib=0.1"]
+    done = submit(head.address, head.env, *TRAIN, f"run.dir={os.path.relpath(tmp_path, ROOT)}", "run.name=job", *small)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"the run lies in {tmp_path} on the head" in done.stdout and f" run.dir={tmp_path}\n" in done.stdout
+    assert "step 1/1" in done.stdout and "SUCCEEDED" in done.stdout
+    assert (tmp_path / "job" / "checkpoints" / "step_000001").is_dir()
+    names = {actor["class_name"] for actor in head.get("/api/v0/actors")["data"]["result"]["result"]}
+    assert {"learner", "engine", "reward-0"} <= names, "the driver must have joined this cluster"
+
+
+# ── the package
+
+
+def test_the_package_holds_code_alone_and_the_config_wherever_it_lies(tmp_path: Path) -> None:
+    for name in (
+        "rl/loop.py",
+        "runs/x/weights.bin",
+        ".git/HEAD",
+        ".env",
+        "rl/__pycache__/a.pyc",
+        "tests/t.py",
+        "a.toml",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "runs" / "my.toml").write_text("steps = 1")
+    package = gather(tmp_path, [tmp_path / "runs" / "my.toml"])
+    assert [str(file) for file in package.files] == ["a.toml", "rl/loop.py", "runs/my.toml"]
+    assert package.holds(tmp_path / "rl") and not package.holds(tmp_path / "runs" / "x")
+    assert not package.holds(tmp_path.parent)
+    staged = stage(package, tmp_path / "staged")
+    assert (staged / "runs" / "my.toml").read_text() == "steps = 1" and not (staged / ".env").exists()
+
+
+def test_a_package_that_is_too_large_names_its_largest_files(tmp_path: Path) -> None:
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(300 << 20)  # sparse
+    with pytest.raises(PackageTooLarge, match=r"(?s)300 MiB in 1 files.*200 MiB.*model\.safetensors"):
+        gather(tmp_path)
+
+
+def test_the_checkout_is_a_small_package_with_its_model_and_benchmark() -> None:
+    package = gather(ROOT)
+    assert package.holds(ROOT / "sft" / "tiny") and package.holds(ROOT / "evaluation" / "tiny")
+    assert package.bytes < 20 << 20
+
+
+# ── the command
+
+
+def place(tmp_path: Path, is_here: bool) -> Place:
+    shipped = tmp_path / "rl"
+    return Place(tmp_path, is_here, lambda path: path.is_relative_to(shipped), "the head gpu-7")
+
+
+def test_on_this_machine_relative_paths_are_taken_from_here_unless_the_package_holds_them(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "warm").mkdir(parents=True)
+    (tmp_path / "spider").mkdir()
+    command = ["python", "-m", "rl.train", "--config", "rl/a.toml", "steps=3", "--data", "spider"]
+    settings = {
+        "run.dir": "runs",
+        "init_adapter": "runs/warm",
+        "model.path": "Qwen/Qwen2.5-Coder-7B",
+        "sft_metrics": "",
+    }
+    assert absolute_paths(command, settings, place(tmp_path, is_here=True)) == [
+        "python", "-m", "rl.train", "--config", "rl/a.toml", "steps=3",
+        f"run.dir={tmp_path}/runs", f"init_adapter={tmp_path}/runs/warm", "--data", f"{tmp_path}/spider",
+    ]  # fmt: skip
+
+
+def test_for_another_machine_relative_paths_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    elsewhere = place(tmp_path, is_here=False)
+    with pytest.raises(
+        ClusterError, match=r"run\.dir = runs must be absolute|run\.dir = runs must be an absolute.*gpu-7"
+    ):
+        absolute_paths(["python", "-m", "rl.train"], {"run.dir": "runs"}, elsewhere)
+    with pytest.raises(ClusterError, match="give --data /absolute/path"):
+        absolute_paths(["python", "-m", "rl.train", "--data=spider"], {}, elsewhere)
+    kept = {"run.dir": "/mnt/runs", "init_adapter": "/mnt/warm", "model.path": "rl/model"}
+    assert absolute_paths(["python"], kept, elsewhere) == ["python"]
+
+
+def test_a_file_that_is_not_there_is_named_before_the_job_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"init_adapter = runs/warm: .* does not exist"):
+        absolute_paths(["python"], {"init_adapter": "runs/warm"}, place(tmp_path, is_here=True))
+
+
+def test_words_of_a_command_are_found_and_overrides_stay_together() -> None:
+    command = ["python3", "-m", "rl.train", "--config=a=b.toml", "x=1", "--data", "d=e"]
+    assert module_of(command) == "rl.train" and module_of(["bash", "-c", "true"]) is None
+    assert option(command, "--config") == "a=b.toml" and option(command, "--data") == "d=e"
+    assert insert_overrides(command, ["y=2"]) == [*command[:5], "y=2", "--data", "d=e"]
+    assert insert_overrides(["python", "-m", "m"], ["y=2"]) == ["python", "-m", "m", "y=2"]

@@ -1,0 +1,138 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation.errors import UserError
+from rl import memory
+from rl.config import RlConfig
+from rl.plan import GIB, as_json, check_inputs, format_plan, layouts, main, plan
+from sft.config import load_config
+from sft.policy import publish
+from sft.shapes import shape_of
+
+ROOT = Path(__file__).resolve().parents[2]
+SEVEN = "Qwen/Qwen2.5-Coder-7B-Instruct"
+CONFIGS = sorted(path for path in (ROOT / "rl" / "configs").glob("*.toml") if not path.name.startswith("ablation"))
+
+
+def settings(**sections: Any) -> RlConfig:
+    return RlConfig.model_validate({"model": {"path": SEVEN, "max_length": 2048}, "lora": {"r": 32}} | sections)
+
+
+def scaled(config: RlConfig, **fields: int) -> RlConfig:
+    """With the settings of several GPUs, where the config has them or not."""
+    ranks = {"ranks": fields.pop("ranks", 1)}
+    engine, learner = config.engine.model_copy(update=fields), config.learner.model_copy(update=ranks)
+    return config.model_copy(update={"engine": engine, "learner": learner})
+
+
+def test_the_longest_group_is_one_prompt_and_k_answers_and_is_never_cut() -> None:
+    config = settings(rollout={"samples": 8, "max_tokens": 192}, learner={"token_budget": 1024})
+    assert memory.group_tokens(config) == 2048 - 192 + 8 * 192 == 3392
+    assert memory.micro_batch_tokens(config) == 3392
+    assert memory.micro_batch_tokens(settings(learner={"token_budget": 8192})) == 8192
+
+
+def test_the_engine_holds_the_whole_base_in_16_bits_and_half_of_it_on_each_of_two_gpus() -> None:
+    config, shape = settings(), shape_of(SEVEN)
+    one, two = memory.engine_memory(config, shape, 1), memory.engine_memory(config, shape, 2)
+    assert one["weights, bfloat16"] == 2 * 7_615_616_512 == 2 * two["weights, bfloat16"]
+    assert one["KV cache"] == two["KV cache"] == GIB // 2
+    # three adapters: 2 bytes x 32 x (inputs + outputs of each linear layer)
+    assert one["3 adapter slots, bfloat16"] == 3 * 2 * shape.adapter_parameters(32)
+
+
+def test_a_kl_term_keeps_the_warm_up_beside_the_policy() -> None:
+    adapter = {"init_adapter": "runs/not-there/adapter"}
+    with_kl, without = settings(learner={"kl": 0.01}, **adapter), settings(**adapter)
+    extra = memory.learner_memory(with_kl, shape_of(SEVEN)).keys() - memory.learner_memory(without, shape_of(SEVEN))
+    assert extra == {"reference adapter, float32"}
+
+
+def test_tokens_in_the_kv_cache_follow_from_the_heads_that_hold_keys_and_values() -> None:
+    # Qwen2.5-7B: 28 layers x 4 heads x 128 x (key and value) x 2 bytes = 57,344 bytes; 6 GiB hold 112,347 tokens
+    assert memory.kv_bytes_per_token(settings(), shape_of(SEVEN)) == 57_344
+    assert plan(settings(engine={"kv_cache_gib": 6})).kv_tokens == 112_347
+    tiny = RlConfig()
+    assert memory.kv_bytes_per_token(tiny, shape_of("sft/tiny")) == GIB // 4 // 174_762
+
+
+def test_a_cache_below_one_context_is_pointed_out() -> None:
+    assert "TOO SMALL for one context of 2048" in format_plan(plan(settings(engine={"kv_cache_gib": 0.05})))
+
+
+def test_one_learner_and_one_engine_may_share_a_gpu_and_more_of_them_may_not() -> None:
+    made = plan(settings(), "cuda")
+    assert list(made.layouts) == ["a GPU each", "one GPU for both"]
+    assert [bundle.gpus for bundle in made.layouts["one GPU for both"]] == [0.5, 0.5, 0]
+    many = plan(scaled(settings(), ranks=4, replicas=2, tensor_parallel=2))
+    (bundles,) = many.layouts.values()
+    assert [(b.name, b.count, b.gpus) for b in bundles[:2]] == [("learner", 4, 1), ("engine", 2, 2)]
+
+
+def test_an_adapter_travels_to_every_engine_and_gradients_only_between_ranks() -> None:
+    adapter = shape_of(SEVEN).adapter_parameters(32)
+    assert (plan(settings()).published, plan(settings()).reduced) == (2 * adapter, 0)
+    many = plan(scaled(settings(), ranks=2, replicas=3))
+    assert (many.published, many.reduced) == (3 * 2 * adapter, 4 * adapter)
+
+
+def test_the_bundled_model_is_planned_for_cpus_and_what_it_publishes_is_what_a_learner_publishes() -> None:
+    from sft import policy
+
+    config = load_config(RlConfig, ROOT / "rl" / "configs" / "tiny.toml")
+    made = plan(config)
+    (bundles,) = made.layouts.values()
+    assert made.device == "cpu" and not any(bundle.gpus or bundle.gpu_bytes for bundle in bundles)
+    assert not [part for parts in made.memory.values() for part in parts if "CUDA" in part]
+    version = publish(policy.load_model(config.model, config.lora), step=0)
+    assert made.published == pytest.approx(len(version.adapter), rel=0.05)  # and a header
+
+
+def test_the_checkpoint_is_as_large_as_planned() -> None:
+    from rl.learner import Learner
+
+    config = load_config(RlConfig, ROOT / "rl" / "configs" / "tiny.toml", ["init_adapter="])
+    learner = Learner(config.model, config.lora, config.learner, "", 1.0, 96, 1, 0)
+    for parameter in learner.trained.values():
+        parameter.grad = parameter.detach().clone()
+    learner.optimizer.step()
+    written = sum(map(len, learner.state().values()))
+    assert memory.checkpoint_bytes(shape_of(config.model.path), 16) == pytest.approx(written, rel=0.05)
+
+
+def test_reward_workers_on_auto_are_planned_as_one() -> None:
+    config = settings()
+    automatic = config.model_copy(update={"reward": config.reward.model_copy(update={"workers": "auto"})})
+    assert layouts(automatic, plan(config).memory, "cuda")["a GPU each"][-1].count == 1
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_can_be_planned(path: Path) -> None:
+    config = load_config(RlConfig, path)
+    made = plan(config)
+    assert made.kv_tokens >= memory.group_tokens(config), "the cache must hold a group"
+    assert json.loads(json.dumps(as_json(made)))["paths"]["run.dir"] == "runs"
+
+
+def test_what_rl_train_would_refuse_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    with pytest.raises(UserError, match="adapter_model.safetensors"):
+        check_inputs(RlConfig(init_adapter=str(tmp_path / "adapter")), None)
+    spider = RlConfig.model_validate({"data": {"benchmark": "spider"}})
+    with pytest.raises(UserError, match="no-such"):
+        check_inputs(spider, tmp_path / "no-such")
+    check_inputs(spider, None)  # planning needs no data
+    with pytest.raises(UserError, match="must be more than rollout.max_tokens"):
+        check_inputs(RlConfig.model_validate({"model": {"max_length": 96}}), None)
+
+
+def test_the_command_takes_the_arguments_of_rl_train(capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(ROOT / "rl" / "configs" / "qwen2.5-coder-7b-spider.toml")
+    assert main(["steps=3", "--config", config, "engine.kv_cache_gib=1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["steps"] == 3 and found["needs_data"] and found["device"] == "cuda"
+    assert main(["--config", config]) == 0
+    assert "bundles, one GPU for both" in capsys.readouterr().out
