@@ -48,11 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.work = args.work or Path(work)
         _make_model(args)
         names = ["as_is"] * (args.model == "bundled") + ["all_learned"]
-        ours = {name: _ours(args, name) for name in names}
         args.rollouts = args.work / names[0] / "rollouts"
-        trl = {way: _trl(args, way) for way in args.ways}
-        overlapped = _ours(args, "overlapped") if _has_staleness() else []
-    print(json.dumps(_result(args, ours, trl, overlapped)))
+        busy: dict[str, float] = {}
+        ours = {name: _watched(busy, name, _ours, args) for name in names}
+        trl = {way: _watched(busy, way, _trl, args) for way in args.ways}
+        overlapped = _watched(busy, "overlapped", _ours, args) if _has_staleness() else []
+    print(json.dumps(_result(args, ours, trl, overlapped) | {"load_average": busy}))
     return 0
 
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--context", type=int, default=768, help="prompt + answer; longer questions are left out")
     parser.add_argument("--steps", type=int, default=12, help=f"of which the first {WARM_UP} do not count")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="bfloat16")
-    parser.add_argument("--micro", type=int, default=16, help="TRL: answers per forward of its learner")
+    parser.add_argument("--micro", type=int, default=8, help="TRL: answers per forward of its learner")
     parser.add_argument("--ways", nargs="+", choices=trl_loop.WAYS, default=list(trl_loop.WAYS), help="TRL: generation")
     parser.add_argument("--learning-rate", type=float, default=1e-5, help="low: lengths stay those of the first step")
     parser.add_argument("--work", type=Path, help="folder for runs, kept; default: a temporary one")
@@ -75,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--rollouts", type=Path, help=argparse.SUPPRESS)
     return parser
+
+
+def _watched(busy: dict[str, float], name: str, measure: Any, args: argparse.Namespace) -> Any:
+    """measure(args, name); leaves the machine's load average at its end, minutes back, in `busy`."""
+    found = measure(args, name)
+    busy[name] = round(os.getloadavg()[1], 1)
+    return found
 
 
 def _child(args: argparse.Namespace, overrides: list[str]) -> int:

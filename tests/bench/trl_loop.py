@@ -41,8 +41,11 @@ def run(args: Namespace, way: str) -> dict[str, Any]:
     ends = _Ends.of(trainer)
     trainer.train()
     worker.close()
+    import torch
+
     rows = [row for row in trainer.state.log_history if "completions/mean_length" in row]
     return {
+        "threads": torch.get_num_threads(),
         "seconds": [after - before for before, after in zip(ends, ends[1:], strict=False)],
         "no_signal": statistics.fmean(row["frac_reward_zero_std"] for row in rows),
         "mean_tokens": statistics.fmean(row["completions/mean_length"] for row in rows),
