@@ -183,4 +183,6 @@ def test_the_scaling_alpha_over_r_reaches_the_engine_once(
         theirs = learner_of(model, tmp_path / f"scaled-{alpha}").score(PROMPTS[:1], [[9, 200, 31, 2]])[0]
         assert ours == pytest.approx(theirs, abs=1e-3)
         found.append(ours)
-    assert all(max(abs(a - b) for a, b in zip(x, y, strict=True)) > 0.05 for x, y in zip(found, found[1:], strict=False))
+    assert all(
+        max(abs(a - b) for a, b in zip(x, y, strict=True)) > 0.05 for x, y in zip(found, found[1:], strict=False)
+    )

@@ -9,7 +9,6 @@ import torch
 from rl.advantages import ESTIMATORS, advantages
 from rl.losses import KlEstimator, LossTerms, kl_term, policy_loss
 
-
 # 5.1 Advantages
 
 
