@@ -335,10 +335,10 @@ MUTATIONS = (
     ),
     Mutation(
         "5.16",
-        "every policy version has the same name in the engine, so cached prompts of the last one are used",
+        "every policy version has the same name and path in the engine, which then uses cached prompts of the last one",
         "sft/generator.py",
-        "LoRARequest(lora_name=name,",
-        'LoRARequest(lora_name="policy",',
+        'name = f"policy-{version.step}-{version.digest[:8]}-{self._last_id}"',
+        'name = "policy"\n        shutil.rmtree(self._adapters / name, ignore_errors=True)',
         (ENGINE + "test_a_prompt_cached_under_one_version_is_computed_anew_under_the_next",),
     ),
     Mutation(

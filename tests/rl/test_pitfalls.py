@@ -222,7 +222,9 @@ def test_an_engine_that_was_off_by_a_constant_is_corrected_by_its_ratio_up_to_th
     learner = learner_of(toy, surrogate="reinforce", is_cap=2.0)
     shift(learner.model, 0.05)
     fresh = groups_of(learner)
-    on_policy = gradient(learner, fresh)
+    tokens = sum(len(r.token_ids) for g in fresh for r in g.rollouts)
+    on_policy = gradient_by_hand(learner, fresh, lambda r: 1 / tokens)
+    assert_same(gradient(learner, fresh), on_policy)
     # log π − log μ = shifted for every token: the weight is exp(shifted), at most 2
     stale = [replace(g, rollouts=[replace(r, log_probs=[p - shifted for p in r.log_probs]) for r in g.rollouts])
              for g in fresh]  # fmt: skip

@@ -38,14 +38,14 @@ def test_a_dropped_sample_leaves_a_group_with_its_own_statistics() -> None:
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
 def test_the_mean_of_samples_of_the_kl_term_is_the_kl_and_so_is_its_gradient(estimator: KlEstimator) -> None:
     logits = torch.tensor([0.3, -1.0, 0.8, 0.0, 0.5], dtype=torch.float64, requires_grad=True)
-    reference = torch.tensor([0.4, -0.8, 0.6, 0.1, 0.4], dtype=torch.float64).log_softmax(0)
+    reference = torch.tensor([1.0, 0.0, 0.2, -0.4, 0.1], dtype=torch.float64).log_softmax(0)
     log_probs = logits.log_softmax(0)
     exact = (log_probs.exp() * (log_probs - reference)).sum()
     drawn = log_probs.exp().detach().multinomial(400_000, True, generator=torch.Generator().manual_seed(0))
     term = kl_term(estimator, log_probs[drawn], reference[drawn])
-    assert term.mean().item() == pytest.approx(exact.item(), rel=0.05)  # k2's bias is of third order, and small here
+    assert term.mean().item() == pytest.approx(exact.item(), rel=0.05)  # k2 is biased: by 4.6 % here
     exact_gradient, gradient = (torch.autograd.grad(x, logits, retain_graph=True)[0] for x in (exact, term.mean()))
-    assert torch.allclose(exact_gradient, gradient, atol=2e-3) and float(exact_gradient.abs().max()) > 0.02
+    assert torch.allclose(exact_gradient, gradient, atol=2e-3) and float(exact_gradient.abs().max()) > 0.1
 
 
 def test_the_kl_pulls_towards_the_reference_and_the_entropy_bonus_flattens() -> None:
