@@ -65,7 +65,7 @@ def _as_sft(config: RlConfig, rank: int) -> SftConfig:
     train = SftTrainConfig(
         mode="qlora" if config.model.quantization == "nf4" else "lora",
         token_budget=micro_batch_tokens(config),
-        gradient_checkpointing=getattr(config.learner, "gradient_checkpointing", False),
+        gradient_checkpointing=config.learner.gradient_checkpointing,
     )
     return SftConfig(model=config.model, lora=config.lora.model_copy(update={"r": rank}), train=train)
 

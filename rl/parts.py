@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cluster.pool import Pool
 from evaluation.benchmarks import Example
@@ -190,7 +191,7 @@ class PooledRewards:
     def judge(self, examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) -> list[list[Judged]]:
         """Verdicts of the answers to each question, in order."""
         items = list(zip(examples, answers, strict=True))
-        batch_size = min(MAX_BATCH, max(1, len(items) // (2 * self.config.workers)))
+        batch_size = min(MAX_BATCH, max(1, len(items) // (2 * self.pool.size)))
         longest = batch_size * max((len(a) for a in answers), default=0)  # every answer may burn its deadline
         results = self.pool.map(items, batch_size, timeout_s=30 + 3 * self.config.deadline_s * longest)
         lost = Judged("lost", dict.fromkeys(PARTS, 0.0))
@@ -200,9 +201,26 @@ class PooledRewards:
         ]
 
 
-def reward_pool(config: RewardConfig) -> Pool:
-    """The reward actors; a question whose judging is lost twice comes back as None."""
-    return Pool(RewardWorker, config.deadline_s, method="judge_groups", size=config.workers, name="reward", lost=None)
+def reward_pool(config: RewardConfig, quarantine: Path) -> Pool:
+    """The reward actors. A question whose judging costs two of them comes back as None; its answers go on file and are
+    never run again."""
+    return Pool(
+        RewardWorker,
+        config.deadline_s,
+        method="judge_groups",
+        size=config.workers,
+        name="reward",
+        lost=None,
+        quarantine=quarantine,
+        key=_key,
+    )
+
+
+def _key(item: tuple[Example, Sequence[Answer]]) -> str:
+    """The question and a digest of its answers, the same in every run."""
+    example, answers = item
+    digest = hashlib.sha256("\0".join(answer.sql for answer in answers).encode("utf-8", "surrogatepass"))
+    return f"{example.id} {digest.hexdigest()[:16]}"
 
 
 def answer_of(rollout: Rollout) -> Answer:

@@ -1,7 +1,8 @@
-"""Where the actors of a run go: how many CPU slots and which share of a GPU each one asks for."""
+"""Where the actors of a run go: which share of a GPU each one asks for, and how many threads it computes with."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from cluster.resources import Request
@@ -9,51 +10,58 @@ from evaluation.errors import UserError
 from rl.config import RlConfig
 
 REWARD, LEARNER, ENGINE = "reward", "learner", "engine"
+CPUS = 1
+"""Slots of an actor. They are bookkeeping: learner and engine mostly take turns on the same cores."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """CPU slots and GPUs of each learner rank and each engine. On a CPU a slot is a thread of its products."""
+    """GPUs of each learner rank and each engine, and their threads; 0 threads: as many as torch likes."""
 
-    learner_cpus: float
     learner_gpus: float
-    engine_cpus: float
     engine_gpus: float
+    learner_threads: int = 0
+    engine_threads: int = 0
 
     def requests(self, config: RlConfig, reward_workers: int) -> list[Request]:
         """What the cluster must hold together."""
         return [
-            Request(LEARNER, self.learner_cpus, self.learner_gpus, config.learner.ranks),
-            Request(ENGINE, self.engine_cpus, self.engine_gpus, config.engine.replicas),
-            Request(REWARD, 1, 0, reward_workers),
+            Request(LEARNER, CPUS, self.learner_gpus, config.learner.ranks),
+            Request(ENGINE, CPUS, self.engine_gpus, config.engine.replicas),
+            Request(REWARD, CPUS, 0, reward_workers),
         ]
 
 
 def place(config: RlConfig, cores: float, gpus: float) -> Placement:
-    """Learners and engines for a cluster with so many cores and GPUs. UserError when the GPUs do not go round.
+    """Learners and engines for a cluster with so many GPUs, of nodes with so many cores. UserError when the GPUs do not
+    go round.
 
     Without a GPU they take turns on all cores, or with staleness, where they work at the same time, divide them. One
     GPU is shared by one learner and one engine; else every rank and every engine has its own.
 
     >>> from rl.config import RlConfig
     >>> place(RlConfig(init_adapter="a"), cores=8, gpus=1)
-    Placement(learner_cpus=1, learner_gpus=0.5, engine_cpus=1, engine_gpus=0.5)
+    Placement(learner_gpus=0.5, engine_gpus=0.5, learner_threads=0, engine_threads=0)
     """
     ranks, replicas, parallel = config.learner.ranks, config.engine.replicas, config.engine.tensor_parallel
     if not gpus:
         if parallel > 1:
             raise UserError(f"engine.tensor_parallel = {parallel} needs as many GPUs, and the cluster has none")
-        threads = _threads(int(cores), ranks, replicas, config.rollout.staleness)
-        return Placement(threads[0], 0, threads[1], 0)
+        return Placement(0, 0, *_threads(int(cores), ranks, replicas, config.rollout.staleness))
     needed = ranks + replicas * parallel
     if gpus == 1 and needed == 2:
-        return Placement(1, 0.5, 1, 0.5)
+        return Placement(0.5, 0.5)
     if gpus < needed:
         raise UserError(
             f"learner.ranks + engine.replicas × engine.tensor_parallel = {ranks} + {replicas} × {parallel} GPUs are "
             f"needed, the cluster has {gpus:g}: lower them, or add GPUs (one GPU serves one rank and one engine)"
         )
-    return Placement(1, 1, parallel, parallel)
+    return Placement(1, parallel)
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Variables of an actor that computes with so many threads; none where OMP_NUM_THREADS is set already."""
+    return {"OMP_NUM_THREADS": str(threads)} if threads and "OMP_NUM_THREADS" not in os.environ else {}
 
 
 def _threads(cores: int, ranks: int, replicas: int, staleness: int) -> tuple[int, int]:

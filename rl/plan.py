@@ -17,6 +17,7 @@ from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError, exit_on_user_error
 from rl import memory
 from rl.config import RlConfig
+from rl.placement import CPUS
 from sft import provenance
 from sft.config import load_config
 from sft.policy import check_adapter
@@ -25,7 +26,6 @@ from sft.shapes import ModelShape, shape_of
 GIB = memory.GIB
 CPU_PARAMETERS = 100_000_000
 """A base with fewer is planned for machines without a GPU unless --device says otherwise."""
-LEARNER_CPUS, ENGINE_CPUS, REWARD_CPUS = 2, 2, 1  # as rl.train asks for them
 Device = Literal["cpu", "cuda"]
 PATHS = ("run.dir", "init_adapter", "sft_metrics", "data.checked", "model.path")
 
@@ -117,22 +117,22 @@ def check_inputs(config: RlConfig, data: Path | None) -> None:
 
 def ranks(config: RlConfig) -> int:
     """Learner ranks, each with a whole base."""
-    return int(getattr(config.learner, "ranks", 1))
+    return config.learner.ranks
 
 
 def engines(config: RlConfig) -> int:
-    return int(getattr(config.engine, "replicas", 1))
+    return config.engine.replicas
 
 
 def tensor_parallel(config: RlConfig) -> int:
     """GPUs of one engine."""
-    return int(getattr(config.engine, "tensor_parallel", 1))
+    return config.engine.tensor_parallel
 
 
 def reward_workers(config: RlConfig) -> int:
     """ "auto" takes what is free, and at least one."""
-    workers = getattr(config.reward, "workers", 1)
-    return 1 if workers == "auto" else int(workers)
+    workers = config.reward.workers
+    return 1 if workers == "auto" else workers
 
 
 def process_memory(config: RlConfig, shape: ModelShape, device: Device) -> dict[str, dict[str, int]]:
@@ -152,10 +152,10 @@ def layouts(config: RlConfig, parts: Mapping[str, Mapping[str, int]], device: De
     learner = sum(parts["learner"].values())
     engine = max(sum(part.values()) for name, part in parts.items() if name.startswith("engine"))
     tp = tensor_parallel(config)
-    rewards = Bundle("reward worker", reward_workers(config), REWARD_CPUS, 0, 0, _host("reward worker", 0))
+    rewards = Bundle("reward worker", reward_workers(config), CPUS, 0, 0, _host("reward worker", 0))
     both = [
-        Bundle("learner", ranks(config), LEARNER_CPUS, 1, learner, _host("learner", memory.CUDA_HOST_GIB)),
-        Bundle("engine", engines(config), ENGINE_CPUS, tp, engine, _host("engine", memory.CUDA_HOST_GIB)),
+        Bundle("learner", ranks(config), CPUS, 1, learner, _host("learner", memory.CUDA_HOST_GIB)),
+        Bundle("engine", engines(config), CPUS, tp, engine, _host("engine", memory.CUDA_HOST_GIB)),
     ]
     if device == "cpu":
         moved = [replace(b, gpus=0, gpu_bytes=0, host_bytes=_host(b.name, b.gpu_bytes / GIB)) for b in both]

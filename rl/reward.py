@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import sqlglot
 from pydantic import Field
@@ -34,7 +35,9 @@ class RewardConfig(Settings):
     overlong: float = Field(0.0, ge=0, description="most that a long answer loses (DAPO's overlong shaping)")
     overlong_tokens: int = Field(16, ge=1, description="the last tokens before max_tokens, in which that loss grows")
     deadline_s: float = Field(1.0, gt=0, description="seconds that one query may run")
-    workers: int = Field(1, ge=1, description="reward actors, a core each")
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        1, description="reward actors, a core each; auto: as many as there are free cores, while the run goes on"
+    )
     shuffled: bool = Field(False, description="control: permute the rewards inside every group")
 
 

@@ -38,7 +38,7 @@ from rl.journal import Journal
 from rl.learner import Learner
 from rl.learners import Learners
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
-from rl.placement import ENGINE, LEARNER, Placement, place
+from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import Answer, RewardWorker, self_test
 from rl.types import Group
 from sft import checkpoint, provenance
@@ -116,7 +116,7 @@ def _assemble(
 ) -> Run:
     """Starts the actors, checks the reward and the golds, and puts the parts together."""
     where = _placement(config)
-    require(where.requests(config, config.reward.workers))
+    require(where.requests(config, _least_workers(config)))
     print(
         f"starting {config.learner.ranks} learner, {config.engine.replicas} engine and {config.reward.workers} reward "
         "actors",
@@ -125,7 +125,11 @@ def _assemble(
     ranks = [_spawn_learner(config, where, rank) for rank in range(config.learner.ranks)]
     keep = config.rollout.staleness + 2
     engines = [_spawn_engine(config, where, replica, keep) for replica in range(config.engine.replicas)]
-    pool = stack.enter_context(reward_pool(config.reward))
+    timeout_s = config.engine.timeout_s
+    learners = Learners(ranks, timeout_s)  # before a pool that takes what is left
+    for engine in engines:
+        engine.ready(timeout_s)
+    pool = stack.enter_context(reward_pool(config.reward, directory / "quarantine.jsonl"))
     rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
     train = _usable(examples["train"], rewards)
     rng = random.Random(config.run.seed)
@@ -137,10 +141,9 @@ def _assemble(
         tester.close()
     shown = sample[:CANARY_PROMPTS]
     canary = Canary([encoder.encode(e) for e in shown], [encoder.completion_ids(e.gold_sql) for e in shown])
-    timeout_s = config.engine.timeout_s
     policy = EnginePolicy(
         Engines([Engine(handle, timeout_s, keep) for handle in engines]),
-        Learners(ranks, timeout_s),
+        learners,
         encoder,
         config.rollout,
         config.engine.mismatch_limit,
@@ -224,15 +227,17 @@ def _evaluate_once(run: Run, name: str, policy_step: int | None) -> None:
 def _slots(config: RlConfig) -> int:
     """CPU slots of a Ray started here: slots are bookkeeping, and one machine may hold more of them than cores."""
     here = machine()
-    return math.ceil(sum(r.cpus * r.count for r in place(config, here.cpus, here.gpus).requests(config, 1))) + (
-        config.reward.workers - 1
-    )
+    workers = _least_workers(config) if config.reward.workers != "auto" else max(1, int(here.cpus) - 1)
+    return math.ceil(sum(r.cpus * r.count for r in place(config, here.cpus, here.gpus).requests(config, workers)))
+
+
+def _least_workers(config: RlConfig) -> int:
+    return 1 if config.reward.workers == "auto" else config.reward.workers
 
 
 def _placement(config: RlConfig) -> Placement:
     """For the cluster that is connected."""
-    there = nodes()
-    return place(config, min(machine().cpus, max(n.cpus for n in there)), sum(n.gpus for n in there))
+    return place(config, machine().cpus, sum(node.gpus for node in nodes()))
 
 
 def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
@@ -247,8 +252,9 @@ def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
         config.steps,
         config.run.seed,
         name=_name(LEARNER, rank, config.learner.ranks),
-        num_cpus=where.learner_cpus,
+        num_cpus=CPUS,
         num_gpus=where.learner_gpus,
+        env=environment(where.learner_threads),
     )
 
 
@@ -266,8 +272,9 @@ def _spawn_engine(config: RlConfig, where: Placement, replica: int, live_version
         live_versions=live_versions,
         seed=config.run.seed,
         name=_name(ENGINE, replica, engine.replicas),
-        num_cpus=where.engine_cpus,
+        num_cpus=CPUS,
         num_gpus=where.engine_gpus,
+        env=environment(where.engine_threads),
     )
 
 
