@@ -48,6 +48,18 @@ def option(arguments: Sequence[str], name: str) -> str | None:
     return found
 
 
+def without_option(arguments: Sequence[str], name: str) -> list[str]:
+    """The words but for `--name VALUE` and `--name=VALUE`."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == name:
+            next(words, None)
+        elif not word.startswith(f"{name}="):
+            kept.append(word)
+    return kept
+
+
 def absolute_paths(command: Sequence[str], settings: Mapping[str, str], place: Place) -> list[str]:
     """The command of `python -m MODULE …` with every file that the package does not hold by its absolute path.
 

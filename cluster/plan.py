@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import ClusterError, exit_on_cluster_error
+from cluster.errors import ClusterError, WaitTimeout, exit_on_cluster_error
 from cluster.fit import GIB, Misfit, Node, fitting_layout, nodes_of
 from cluster.resources import gpu_memory, machine
 
@@ -23,6 +23,19 @@ MISFIT_EXIT = 1
 
 @exit_on_cluster_error
 def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_intermixed_args(argv)
+    data = ["--data", str(args.data)] if args.data else []
+    plan = read_plan(["--config", str(args.config), *data, "--device", args.device, *args.overrides])
+    print(plan["text"], flush=True)
+    nodes = nodes_of(args.nodes) if args.nodes else _cluster(args.address) if args.address else [this_machine(plan)]
+    layout, tried = fitting_layout(plan, nodes)
+    print("\n".join(verdict_lines(nodes, layout, tried)))
+    gpus = sum(node.gpus for node in nodes)
+    print("\n".join(cost_lines(plan["steps"], args.seconds_per_step, gpus, args.gpu_hour_price)))
+    return 0 if layout else MISFIT_EXIT
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cluster.plan", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="TOML file of rl.train, e.g. rl/configs/tiny.toml")
     parser.add_argument("--data", type=Path, help="folder of the benchmark: its questions are read, too")
@@ -35,17 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seconds-per-step", type=float, metavar="S", help="as measured: seconds.step in metrics.jsonl"
     )
     parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
-    args = parser.parse_intermixed_args(argv)
-    data = ["--data", str(args.data)] if args.data else []
-    given = ["--config", str(args.config), *data, "--device", args.device, *args.overrides]
-    plan = read_plan(given)
-    print(plan["text"], flush=True)
-    nodes = nodes_of(args.nodes) if args.nodes else _cluster(args.address) if args.address else [this_machine(plan)]
-    layout, tried = fitting_layout(plan, nodes)
-    print("\n".join(verdict_lines(nodes, layout, tried)))
-    gpus = sum(node.gpus for node in nodes)
-    print("\n".join(cost_lines(plan["steps"], args.seconds_per_step, gpus, args.gpu_hour_price)))
-    return 0 if layout else MISFIT_EXIT
+    return parser
 
 
 def read_plan(arguments: Sequence[str], cwd: Path | None = None) -> dict[str, Any]:
@@ -53,9 +56,12 @@ def read_plan(arguments: Sequence[str], cwd: Path | None = None) -> dict[str, An
     command = [sys.executable, "-m", "rl.plan", *arguments, "--json"]  # a process: this folder imports nothing of rl
     folder = cwd or Path.cwd()
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
-        command, cwd=folder, env=env, capture_output=True, text=True, timeout=PLAN_TIMEOUT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, timeout=PLAN_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise WaitTimeout(f"rl.plan has not counted the run in {PLAN_TIMEOUT_S:g} s: {' '.join(arguments)}") from None
     if done.returncode:
         raise ClusterError(done.stderr.strip().removeprefix("error: ") or f"rl.plan ended with code {done.returncode}")
     found = json.loads(done.stdout.splitlines()[-1])

@@ -30,7 +30,7 @@ from cluster.errors import (
 )
 from cluster.fit import fitting_layout
 from cluster.package import MIB, Package, gather, stage
-from cluster.paths import Place, absolute_paths, module_of, option
+from cluster.paths import Place, absolute_paths, module_of, option, without_option
 from cluster.plan import needs, read_plan
 
 PLANNED = "rl.train"
@@ -61,21 +61,7 @@ _USAGE = (
 
 @exit_on_cluster_error
 def main(argv: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
-    at = words.index("--") if "--" in words else len(words)
-    parser = argparse.ArgumentParser("python -m cluster.submit", _USAGE, (__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--address",
-        default=default_address(),
-        help=f"the dashboard, default {DEFAULT_ADDRESS} or RAY_API_SERVER_ADDRESS",
-    )
-    parser.add_argument("--working-dir", type=Path, default=Path("."), help="what the job takes along, default: here")
-    parser.add_argument("--job-id", help="a name for the job, new on that cluster")
-    parser.add_argument("--no-wait", action="store_true", help="return as soon as it is sent")
-    args = parser.parse_args(words[:at])
-    command = words[at + 1 :]
-    if not command:
-        parser.error("a command must follow `--`, e.g. -- python -m rl.train --config rl/configs/tiny.toml")
+    args, command = _parse(list(sys.argv[1:] if argv is None else argv))
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     root = args.working_dir.resolve()
@@ -92,13 +78,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if args.no_wait else follow(JobSubmissionClient(cluster.address), job_id, cluster.address)
 
 
+def _parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our options, and the command behind `--`."""
+    at = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser("python -m cluster.submit", _USAGE, (__doc__ or "").splitlines()[0])
+    found = f"the dashboard, default RAY_API_SERVER_ADDRESS or {DEFAULT_ADDRESS}"
+    parser.add_argument("--address", default=default_address(), help=found)
+    parser.add_argument("--working-dir", type=Path, default=Path("."), help="what the job takes along, default: here")
+    parser.add_argument("--job-id", help="a name for the job, new on that cluster")
+    parser.add_argument("--no-wait", action="store_true", help="return as soon as it is sent")
+    args = parser.parse_args(words[:at])
+    if not words[at + 1 :]:
+        parser.error("a command must follow `--`, e.g. -- python -m rl.train --config rl/configs/tiny.toml")
+    return args, words[at + 1 :]
+
+
 def checked_plan(command: Sequence[str], root: Path) -> dict[str, Any] | None:
     """What the command needs; None when it is not rl.train. ClusterError: a config that rl.train would refuse."""
     if module_of(command) != PLANNED:
         print(f"unchecked: only the config and the needs of {PLANNED} are known here", flush=True)
         return None
-    plan = read_plan(command[3:], root)
-    if plan["needs_data"] and not option(command, "--data"):
+    data = option(command, "--data")
+    here = data is not None and (root / data).exists()  # data of another machine is looked into by the job
+    plan = read_plan(command[3:] if here else without_option(command[3:], "--data"), root)
+    if plan["needs_data"] and not data:
         raise ClusterError("the benchmark's folder must be given: --data DIR, an absolute path on the cluster's head")
     return plan
 
