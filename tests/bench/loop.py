@@ -187,7 +187,8 @@ def _trl(args: argparse.Namespace, way: str) -> dict[str, Any]:
     names = [name for name in (*kept, "learning_rate", "work", "rollouts") if getattr(args, name) is not None]
     options = [text for name in names for text in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
     command = [sys.executable, "-m", "tests.bench.loop", "--side", way, *options]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    environment = dict(os.environ, HF_HUB_DISABLE_TELEMETRY="1")
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"TRL's run with {way} failed with exit code {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
