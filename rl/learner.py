@@ -115,7 +115,7 @@ class Learner:
         self.skipped = 0  # updates in a row
         self.ranks, self._now = Ranks(), _Step()
         self.model.train()
-        _assert_no_dropout(self.model)
+        _refuse_dropout(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -351,7 +351,11 @@ def _without_truncated(group: Group) -> Group:
     return Group(group.example_id, *pick)  # type: ignore[arg-type]
 
 
-def _assert_no_dropout(model: torch.nn.Module) -> None:
+def _refuse_dropout(model: torch.nn.Module) -> None:
     """Dropout would make the learner's log-probabilities differ from the engine's for the same weights."""
     active = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Dropout) and m.p > 0]
-    assert not active, f"dropout must be 0 in RL, but is active in {active[:3]}"
+    if active:
+        raise UserError(
+            f"dropout must be 0 in RL, but is active in {len(active)} modules (the first is {active[0]}): set "
+            "lora.dropout=0, also for the SFT run that made init_adapter"
+        )

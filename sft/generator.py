@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's LoRA slots come in these sizes
+_ASKED_OF_GPU = 0.05
+"""vLLM refuses to start unless this share of the GPU is free. What it takes is weights and kv_cache_gib, so that a
+learner may hold the rest."""
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core lives in this process: nothing to spawn, nothing to leak
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # threads follow OMP_NUM_THREADS, cores are shared with reward workers
@@ -361,6 +364,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         max_num_batched_tokens=max(2048 if on_cpu else 8192, config.max_model_len),
         enable_chunked_prefill=not on_cpu,  # a prompt cut in two makes vLLM rewind a seed, which a CPU cannot
         kv_cache_memory_bytes=int(config.kv_cache_gib * 2**30),
+        **({} if on_cpu else {"gpu_memory_utilization": _ASKED_OF_GPU}),
         enable_prefix_caching=True,
         enable_lora=True,
         max_loras=slots,

@@ -278,7 +278,7 @@ MUTATIONS = (
         "5.12",
         "adapters with dropout are taken",
         "rl/learner.py",
-        "        _assert_no_dropout(self.model)\n",
+        "        _refuse_dropout(self.model)\n",
         "",
         (LEARNER + "test_dropout_in_the_settings_or_in_the_warm_up_is_refused",),
     ),
