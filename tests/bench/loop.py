@@ -13,7 +13,8 @@ journal included; the first two do not count.
 
 `all_learned` is ours with a tiny advantage wherever there was none: the learner skips nothing, as in TRL. For 16m it is
 all that is measured. `overlap` is step seconds / max(generate + reward, learn) of such a run with rollout.staleness = 1
-and one thread each for engine and learner. The last line is one JSON object.
+and one thread each for engine and learner; `overlap_of_generation` leaves the reward out, since rewards run beside
+both. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -215,6 +216,7 @@ def _result(
         "trl_mean_tokens": {way: round(found["mean_tokens"], 1) for way, found in trl.items()},
         "ours_seconds": {name: _phases(rows) for name, rows in ours.items()},
         "overlap": round(statistics.median(map(_overlap, overlapped)), 3) if overlapped else None,
+        "overlap_of_generation": round(statistics.median(map(_bare, overlapped)), 3) if overlapped else None,
         "overlap_seconds": _phases(overlapped) if overlapped else None,
         "shape": f"{args.model}, {args.groups} x {args.samples}, answers up to {args.max_tokens}, {args.dtype}",
         "steps": args.steps - WARM_UP,
@@ -225,6 +227,12 @@ def _result(
 def _overlap(row: dict[str, Any]) -> float:
     seconds = row["seconds"]
     return float(row["wall"] / max(seconds["generate"] + seconds["reward"], seconds["learn"]))
+
+
+def _bare(row: dict[str, Any]) -> float:
+    """The same without the rewards, most of which are worked out while others are sampled."""
+    seconds = row["seconds"]
+    return float(row["wall"] / max(seconds["generate"], seconds["learn"]))
 
 
 def _phases(rows: list[dict[str, Any]]) -> dict[str, float]:
