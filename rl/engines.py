@@ -12,9 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from cluster.actor import Handle, Pending
@@ -30,6 +28,8 @@ MAX_RESTARTS = 3  # in a row, without an answer in between
 SLICE_S = 0.5  # an engine answers at least this often while it samples, so that other calls get in between
 AHEAD = 2  # calls queued at an engine, so that it never waits for the driver
 LOST = (ActorDied, WaitTimeout)
+Awaited = Callable[[], Any]
+"""Waits for an answer that is on its way."""
 
 
 class SamplesMissing(RuntimeError):
@@ -72,17 +72,30 @@ class Engine:
                 self.failures = 0
                 return answer
 
-    def load(self, version: PolicyVersion) -> None:
+    def later(self, method: str, *args: Any) -> Awaited:
+        """Queues the call now; what is returned waits for the answer, as `ask` does."""
+        epoch, pending = self.epoch, self.handle.call(method, *args)
+
+        def answer() -> Any:
+            try:
+                return pending.result(self.timeout_s)
+            except LOST as error:
+                self.revive(epoch, error)
+                return self.ask(method, *args)
+
+        return answer
+
+    def load(self, version: PolicyVersion) -> Awaited:
         """Serve this version, too, in this life and in later ones."""
         self._versions[version.step] = version
         for old in list(self._versions)[: -self.keep]:
             del self._versions[old]
-        self.ask("load", version)
+        return self.later("load", version)
 
-    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], step: int) -> Any:
+    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], step: int) -> Awaited:
         """Log-probabilities; a later life of the engine begins with the same call, so that it caches the same."""
         self._warm_up = (prompts, completions, step)
-        return self.ask("score", prompts, completions, step)
+        return self.later("score", prompts, completions, step)
 
     def revive(self, epoch: int, error: BaseException) -> None:
         """Start the engine again, unless another thread has. Raises `error` after too many failures in a row."""
@@ -173,13 +186,14 @@ class Engines:
 
     def load(self, version: PolicyVersion) -> None:
         """Every engine serves this version when it returns."""
-        _together([partial(engine.load, version) for engine in self.engines])
+        for loaded in [engine.load(version) for engine in self.engines]:
+            loaded()
 
     def score(
         self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], step: int
-    ) -> list[list[list[float]]]:
-        """Per engine, the log-probabilities of each completion."""
-        return _together([partial(engine.score, prompts, completions, step) for engine in self.engines])
+    ) -> list[Awaited]:
+        """Per engine, a function that waits for the log-probabilities of each completion."""
+        return [engine.score(prompts, completions, step) for engine in self.engines]
 
     def sample(
         self,
@@ -230,11 +244,3 @@ def divide(lengths: Sequence[int], databases: Sequence[str], shares: int) -> lis
         found[min(shares - 1, (2 * before + lengths[i]) * shares // max(1, 2 * total))].append(i)
         before += lengths[i]
     return [sorted(share) for share in found]
-
-
-def _together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The answers of calls that wait for different engines; the first exception, when all have ended."""
-    if len(calls) == 1:
-        return [calls[0]()]
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return [future.result() for future in [threads.submit(call) for call in calls]]

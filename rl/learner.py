@@ -305,14 +305,18 @@ class Learner:
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
         """Teacher-forced log-probabilities at temperature 1 of each completion: the canary's other half."""
-        scores = []
-        for prompt, completion in zip(prompts, completions, strict=True):
-            rollout = Rollout("canary", 0, prompt, completion, [0.0] * len(completion), "stop", 0)
-            packed = pack([[rollout]]).to(self.device)
-            temperature, self.temperature = self.temperature, 1.0
+        rollouts = [
+            Rollout("canary", 0, prompt, completion, [0.0] * len(completion), "stop", 0)
+            for prompt, completion in zip(prompts, completions, strict=True)
+        ]
+        scores: list[list[float]] = [[] for _ in rollouts]
+        temperature, self.temperature = self.temperature, 1.0
+        for batch in micro_batches([packed_length([one]) for one in rollouts], self.config.token_budget):
             with torch.no_grad():
-                scores.append(self._log_probs(packed)[0].tolist())
-            self.temperature = temperature
+                log_probs_N = self._log_probs(pack([[rollouts[i]] for i in batch]).to(self.device))[0]
+            for i, part in zip(batch, log_probs_N.split([len(rollouts[i].token_ids) for i in batch]), strict=True):
+                scores[i] = part.tolist()
+        self.temperature = temperature
         return scores
 
     def publish(self, step: int) -> PolicyVersion:

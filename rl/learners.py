@@ -59,14 +59,21 @@ class Learners:
         return self._guarded(self._finish)
 
     def publish(self, step: int) -> PolicyVersion:
-        """The adapter after `step`."""
-        version: PolicyVersion = self._guarded(lambda: self._one("publish", step))
+        """The adapter after `step`. The state follows while others work."""
+        version: PolicyVersion = self._guarded(lambda: self._publish(step))
         return version
 
-    def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Log-probabilities of the first rank."""
-        scores: list[list[float]] = self._guarded(lambda: self._one("score", prompts, completions))
-        return scores
+    def score(
+        self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
+    ) -> Callable[[], list[list[float]]]:
+        """Queues the call now; what is returned waits for the log-probabilities of the first rank."""
+        queued = [self.handles[0].call("score", prompts, completions)]
+
+        def once() -> Any:
+            pending = queued.pop() if queued else self.handles[0].call("score", prompts, completions)
+            return pending.result(self.timeout_s)
+
+        return lambda: self._guarded(once)
 
     def state(self) -> dict[str, bytes]:
         """What a resumed run needs, after the newest step."""
@@ -89,8 +96,13 @@ class Learners:
         if len(norms) > 1:
             raise RuntimeError(f"step {call.step}: the learner ranks must take the same step, got gradients of {norms}")
         self._failures = 0
-        self._saving = (call.step, self.handles[0].call("state"))
         return metrics[0]
+
+    def _publish(self, step: int) -> PolicyVersion:
+        pending = self.handles[0].call("publish", step)
+        self._saving = (step, self.handles[0].call("state"))
+        version: PolicyVersion = pending.result(self.timeout_s)
+        return version
 
     def _settle(self) -> None:
         """Wait for the state that is on its way: from then on, nothing before it is needed again."""

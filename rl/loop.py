@@ -49,7 +49,7 @@ class Policy(Protocol):
         """Steps when all parts have been learned from; returns metrics."""
 
     def publish(self, step: int) -> dict[str, float]:
-        """Makes the policy after `step` the one that samples, and proves that it is."""
+        """Makes the policy after `step` the one that samples; the next `update` demands the proof that it is."""
 
 
 class Rewards(Protocol):

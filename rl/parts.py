@@ -15,7 +15,7 @@ from cluster.pool import Pool
 from evaluation.benchmarks import Example
 from graph.prompt import extract_sql
 from rl.config import RolloutConfig
-from rl.engines import Engines
+from rl.engines import Awaited, Engines
 from rl.learners import Learners
 from rl.loop import Rollouts, Seconds
 from rl.reward import PARTS, Answer, Judged, RewardConfig, RewardWorker, group_rewards, overlong
@@ -88,6 +88,8 @@ class EnginePolicy:
         """mismatch_limit: largest mean |Δ log-prob| of engine and learner on the canary, nats per token."""
         self.engines, self.learners, self.encoder, self.rollout = engines, learners, encoder, rollout
         self.mismatch_limit, self.canary, self.seed = mismatch_limit, canary, seed
+        self._canary: tuple[int, Awaited, list[Awaited]] | None = None
+        self._verified = 0.0
 
     def sample(
         self, examples: Sequence[Example], step: int, refill: int, version: int, parts: int, seconds: Seconds
@@ -139,25 +141,34 @@ class EnginePolicy:
         self.learners.add(groups, step)
 
     def update(self, step: int) -> dict[str, float]:
+        """The step's update, after `verify`; canary: of the policy before it."""
+        canary = self.verify()
         restarts = {"engine_restarts": float(self.engines.restarts), "learner_restarts": float(self.learners.restarts)}
-        return self.learners.finish(step) | restarts
+        return self.learners.finish(step) | restarts | {"canary": canary}
 
     def publish(self, step: int) -> dict[str, float]:
-        """Adapter bytes from learner to engines, then the canary. Raises AdapterNotLive."""
-        began = time.perf_counter()
+        """Adapter bytes from learner to engines. The canary is on its way when it returns; `verify` waits for it."""
+        began, shown = time.perf_counter(), (self.canary.prompts, self.canary.completions)
         version = self.learners.publish(step)
+        theirs = self.learners.score(*shown)
         self.engines.load(version)
         served_ms = 1e3 * (time.perf_counter() - began)
-        canary = self.check_live(step)
-        return {"canary": canary, "adapter_bytes": float(len(version.adapter)), "served_ms": served_ms}
+        self._canary = (step, theirs, self.engines.score(*shown, step))
+        return {"adapter_bytes": float(len(version.adapter)), "served_ms": served_ms}
 
-    def check_live(self, step: int) -> float:
-        """Mean |Δ log-prob| of engine and learner on the canary; of the engine that differs most."""
-        shown = self.canary.prompts, self.canary.completions
-        theirs = [value for scores in self.learners.score(*shown) for value in scores]
+    def verify(self) -> float:
+        """Mean |Δ log-prob| of engine and learner on the canary of the newest policy; of the engine that differs most.
+
+        Raises AdapterNotLive before anything is learned from samples of a policy that is not what it should be.
+        """
+        if self._canary is None:
+            return self._verified
+        step, theirs, ours = self._canary
+        self._canary = None
+        expected = [value for scores in theirs() for value in scores]
         differences = [
-            statistics.fmean(abs(a - b) for a, b in zip((v for s in ours for v in s), theirs, strict=True))
-            for ours in self.engines.score(*shown, step)
+            statistics.fmean(abs(a - b) for a, b in zip((v for s in scores() for v in s), expected, strict=True))
+            for scores in ours
         ]
         largest = max(differences, key=lambda value: (math.isnan(value), value))
         if not largest <= self.mismatch_limit:
@@ -166,6 +177,7 @@ class EnginePolicy:
                 f"{self.mismatch_limit} (engine.mismatch_limit), got {largest:.4f}. The adapter did not reach the "
                 "engine, or the engine serves another base than the learner trains on (model.quantization)."
             )
+        self._verified = largest
         return largest
 
 

@@ -164,6 +164,7 @@ def _learn(run: Run) -> None:
         print(f"resuming {run.directory} after step {done} of {config.steps}", flush=True)
         run.policy.learners.restore(saved.files)
     run.policy.publish(done)
+    run.policy.verify()
     if not saved:
         _evaluate_once(run, "sft", 0)
 
@@ -183,6 +184,7 @@ def _learn(run: Run) -> None:
     bounds = rollout.refills, rollout.staleness
     try:
         loop.train(steps, questions, run.policy, run.rewards, rollout.advantage, record, *bounds)
+        run.policy.verify()
     finally:
         journal.close()
 
