@@ -150,6 +150,8 @@ def _known(root: Path, plan: Plan, seeds: Sequence[int], dev: Sequence[Example])
     summaries = [root / plan.variant.name / f"seed{seed}" / "sft" / "report" / "summary.json" for seed in seeds]
     trained = [json.loads(path.read_text()) for path in summaries if path.exists()]
     scored = _evaluations(root, plan, "sft", seeds).values()
+    clocks = [root / plan.variant.name / f"seed{seed}" / "rl" / "seconds.json" for seed in seeds]
+    rl_seconds = [json.loads(path.read_text())["rl"] for path in clocks if path.exists()]
     over = [sum(one["status"] == "over_context" for one in found["per_question"]) for found in scored]
     return {
         "set": " ".join(plan.variant.set) or "–",
@@ -157,6 +159,7 @@ def _known(root: Path, plan: Plan, seeds: Sequence[int], dev: Sequence[Example])
         "sft_questions": max((one["questions"] for one in trained), default=0),
         "sft_dropped": max((one["dropped"] for one in trained), default=0),
         "dev_over_context": max(over, default=0),
+        "rl_minutes": round(fmean(rl_seconds) / 60, 2) if any(rl_seconds) else 0,
     }
 
 

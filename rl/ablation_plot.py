@@ -43,6 +43,31 @@ def plot_subsets(summary: Mapping[str, Any], out: Path) -> None:
     os.replace(partial, out)
 
 
+def plot_cost(summary: Mapping[str, Any], out: Path) -> None:
+    """Greedy accuracy after RL over the minutes of its steps, a point per variant: means over the seeds.
+
+    summary: as for `plot_subsets`, with rl_minutes of each variant.
+    """
+    figure = Figure(figsize=(6.4, 3.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for row in (row for row in summary["rows"] if row["stage"] == "rl"):
+        found, minutes = row["subsets"]["all"]["greedy"], summary["variants"][row["variant"]]["rl_minutes"]
+        axes.plot([minutes] * len(found["seeds"]), list(found["seeds"].values()), "_", color=INK, alpha=0.6)
+        axes.plot(minutes, found["mean"], "o", color=COLOURS["rl"])
+        axes.annotate(row["variant"], (minutes, found["mean"]), (7, -3), textcoords="offset points", fontsize=9)
+    axes.set_xlabel("minutes of RL steps, mean over seeds", fontsize=9, color=INK)
+    axes.set_ylabel("ex_strict, greedy; a tick per seed", fontsize=9, color=INK)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.margins(x=0.2, y=0.15)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    partial = out.with_name(out.name + ".partial")
+    figure.savefig(partial, format="png")
+    os.replace(partial, out)
+
+
 def _point(axes: Axes, place: int, stage: str, found: Mapping[str, Any]) -> None:
     y, colour, (low, high) = place - OFFSET[stage], COLOURS[stage], found["ci95"]
     mean = found["mean"]

@@ -26,7 +26,7 @@ from evaluation.gold import gold_parts
 from evaluation.metrics import wilson_interval
 from evaluation.score import write_whole
 from graph.schema import Schema
-from rl.ablation_plot import plot_subsets
+from rl.ablation_plot import plot_cost, plot_subsets
 from rl.evaluate import mean_interval
 
 SUBSETS = ("all", "multi-table", "bridge-table")
@@ -178,11 +178,13 @@ def _references(rows: Sequence[Row], row: Row) -> list[Row]:
 
 
 def write_results(summary: Mapping[str, Any], out: Path, console: Console | None = None) -> Path:
-    """ablation.json, ablation.md, ablation.png in `out`, and the tables on the screen. Returns `out`."""
+    """ablation.json, ablation.md, ablation.png, after RL cost.png in `out`, and the tables on the screen. Returns `out`."""
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "ablation.json", json.dumps(summary, indent=2) + "\n")
     if summary["rows"]:
         plot_subsets(summary, out / "ablation.png")
+    if any(known.get("rl_minutes") for known in summary["variants"].values()):
+        plot_cost(summary, out / "cost.png")
     write_whole(out / "ablation.md", markdown(summary))
     console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
     for title, head, lines in _tables(summary):
@@ -205,6 +207,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         parts += [f"## {title}", "\n".join(f"| {' | '.join(line)} |" for line in table)]
     if summary["rows"]:
         parts.append("![accuracy by subset](ablation.png)")
+    if any(known.get("rl_minutes") for known in summary["variants"].values()):
+        parts.append("![accuracy over minutes of RL](cost.png)")
     return "\n\n".join(parts) + "\n"
 
 
