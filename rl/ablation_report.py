@@ -178,7 +178,7 @@ def _references(rows: Sequence[Row], row: Row) -> list[Row]:
 
 
 def write_results(summary: Mapping[str, Any], out: Path, console: Console | None = None) -> Path:
-    """ablation.json, ablation.md, ablation.png, after RL cost.png in `out`, and the tables on the screen. Returns `out`."""
+    """ablation.json, ablation.md, ablation.png, after RL cost.png, and the tables on the screen. Returns `out`."""
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "ablation.json", json.dumps(summary, indent=2) + "\n")
     if summary["rows"]:

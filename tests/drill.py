@@ -3,7 +3,7 @@
 python -m tests.drill --config rl/configs/tiny.toml [--seed N] [--drills 20] [--kinds engine …] [--work DIR] [k=v …]
 
 One kind of loss per drill, in turns: a reward child, a reward actor, the engine, a learner rank, the driver (started
-again by the same line), a Ray node of two, a checkpoint file truncated or flipped after the driver was killed. Each
+again by the same line), a Ray node of three, a checkpoint file truncated or flipped after the driver was killed. Each
 drill must finish, with a bit-identical adapter, all steps in its metrics once, no process left behind, and no step
 longer than --bound-s. The warm-up and the undisturbed run are made once in --work and kept. The last line is one JSON
 object; the exit code is 1 if a drill failed.
@@ -202,31 +202,42 @@ def _spoil_checkpoint(setting: Setting, name: str, rng: random.Random) -> tuple[
 
 
 def _kill_node(setting: Setting, name: str, rng: random.Random) -> tuple[str, Job]:
-    """Two raylets on this machine; the one that does not hold the driver's head is ended with all that it runs."""
-    with _cluster(setting.work / f"{name}-ray") as (env, head, worker):
+    """Three raylets on this machine; one that runs an actor, but not the head, is ended with all that it runs."""
+    with _cluster(setting.work / f"{name}-ray") as (env, nodes):
         job = setting.start(name, env, ClusterJob)
         assert isinstance(job, ClusterJob)
-        job.nodes = [head, worker]
+        job.nodes = nodes
         step = _wait_for_moment(job, rng)
-        lost = [" ".join(_command_line(one))[:30] for one in worker.children(recursive=True)]
-        for one in [*worker.children(recursive=True), worker]:
+        held = {node: _actors(node) for node in nodes[1:]}
+        victim = rng.choice([node for node in nodes[1:] if held[node]])
+        for one in [*victim.children(recursive=True), victim]:
             one.kill()
         _finish(job)
-        actors = sorted(title for title in lost if title.startswith("ray::"))
-        return f"node with {actors} killed after step {step}", job
+        return f"node with {', '.join(held[victim])} killed after step {step}", job
+
+
+def _actors(node: psutil.Process) -> list[str]:
+    """Our actors on a node, by the titles of their processes."""
+    titles = (" ".join(_command_line(one)).strip() for one in node.children(recursive=True))
+    return sorted(
+        t.removeprefix("ray::") for t in titles if t.startswith(("ray::learner", "ray::engine", "ray::reward"))
+    )
 
 
 @contextmanager
-def _cluster(directory: Path) -> Iterator[tuple[dict[str, str], psutil.Process, psutil.Process]]:
-    """(environment of a driver, raylet of the head, raylet of the second node), ended at the end."""
+def _cluster(directory: Path) -> Iterator[tuple[dict[str, str], list[psutil.Process]]]:
+    """(environment of a driver, raylets of three nodes, the head's first), ended at the end.
+
+    Two slots each, for a run of three actors: they do not fit on one node, and on any two.
+    """
     port, token = _free_port(), "0123456789abcdef" * 4
     env = {"RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     short = tempfile.mkdtemp(prefix="drill-")  # a socket's path may have 107 bytes
-    common = ["--num-cpus=6", "--object-store-memory=134217728", "--node-ip-address=127.0.0.1", "--block"]
+    common = ["--num-cpus=2", "--object-store-memory=134217728", "--node-ip-address=127.0.0.1", "--block"]
     ray = str(Path(sys.executable).with_name("ray"))
     lines = (
         [ray, "start", "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={short}", *common],
-        [ray, "start", f"--address=127.0.0.1:{port}", *common],
+        *[[ray, "start", f"--address=127.0.0.1:{port}", *common]] * 2,
     )
     started: list[psutil.Process] = []
     directory.mkdir(parents=True, exist_ok=True)
@@ -239,9 +250,7 @@ def _cluster(directory: Path) -> Iterator[tuple[dict[str, str], psutil.Process, 
                 process = subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT, env=keep)
             started.append(psutil.Process(process.pid))
             _wait_for(lambda n=number: _raylet(started[n]) is not None, 120, f"node {number} to start")  # type: ignore[misc]
-        raylets = [_raylet(one) for one in started]
-        assert raylets[0] and raylets[1]
-        yield env, raylets[0], raylets[1]
+        yield env, [raylet for one in started if (raylet := _raylet(one))]
     finally:
         family = [one for top in started if top.is_running() for one in (*top.children(recursive=True), top)]
         for one in family:
