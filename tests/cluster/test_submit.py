@@ -88,8 +88,8 @@ def test_a_port_that_accepts_and_says_nothing_is_given_up(head: Head) -> None:
 def test_a_run_without_room_is_refused_and_names_the_bundle_and_what_is_missing(head: Head) -> None:
     done = submit(head.address, head.env, *TRAIN, "init_adapter=", "reward.workers=40")
     assert done.returncode == 2
-    # 8 slots, of which learner and engine take 2 each: the fifth reward worker finds none
-    assert "no room for reward worker 5 of 40 (1 CPU" in done.stderr and "1 CPU (0 left)" in done.stderr
+    # 8 slots, of which learner and engine take one each: the seventh reward worker finds none
+    assert "no room for reward worker 7 of 40 (1 CPU" in done.stderr and "1 CPU (0 left)" in done.stderr
     assert " sent: " not in done.stdout
 
 
