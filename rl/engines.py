@@ -24,7 +24,7 @@ from sft.sampling import Sample, Sampling
 
 log = logging.getLogger(__name__)
 
-MAX_RESTARTS = 3  # in a row, without an answer in between
+MAX_RESTARTS = 5  # in a row, without an answer in between
 SLICE_S = 0.5  # an engine answers at least this often while it samples, so that other calls get in between
 AHEAD = 2  # calls queued at an engine, so that it never waits for the driver
 LOST = (ActorDied, WaitTimeout)
@@ -98,21 +98,29 @@ class Engine:
         return self.later("score", prompts, completions, step)
 
     def revive(self, epoch: int, error: BaseException) -> None:
-        """Start the engine again, unless another thread has. Raises `error` after too many failures in a row."""
+        """Start the engine again, unless another thread has. Raises what ended it after too many failures in a row.
+
+        A start fails when it was placed on a node that is lost, too, and not yet known to be.
+        """
         with self._lock:
-            if epoch != self.epoch:
-                return
-            self.failures += 1
-            if self.failures > MAX_RESTARTS:
-                raise error
-            log.warning("%s is started again (%d of %d): %s", self.handle.name, self.failures, MAX_RESTARTS, error)
-            self.handle.restart()
-            self.handle.ready(self.timeout_s)
-            for version in self._versions.values():
-                self.handle.call("load", version).result(self.timeout_s)
-            if self._warm_up and self._warm_up[-1] in self._versions:
-                self.handle.call("score", *self._warm_up).result(self.timeout_s)
-            self.epoch += 1
+            while epoch == self.epoch:
+                self.failures += 1
+                if self.failures > MAX_RESTARTS:
+                    raise error
+                log.warning("%s is started again (%d of %d): %s", self.handle.name, self.failures, MAX_RESTARTS, error)
+                try:
+                    self._begin_again()
+                    self.epoch += 1
+                except LOST as again:
+                    error = again
+
+    def _begin_again(self) -> None:
+        self.handle.restart()
+        self.handle.ready(self.timeout_s)
+        for version in self._versions.values():
+            self.handle.call("load", version).result(self.timeout_s)
+        if self._warm_up and self._warm_up[-1] in self._versions:
+            self.handle.call("score", *self._warm_up).result(self.timeout_s)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sft.policy import PolicyVersion
 
 log = logging.getLogger(__name__)
 
-MAX_RESTARTS = 3  # in a row, without a finished step in between
+MAX_RESTARTS = 5  # in a row, without a finished step in between
 LOST = (ActorDied, WaitTimeout)
 _POLL_S, _FETCH_S = 0.005, 5.0
 
