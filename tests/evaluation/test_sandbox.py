@@ -154,14 +154,15 @@ def test_a_statement_whose_child_dies_twice_is_crashed_and_the_batch_goes_on(vic
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with Sandbox(Limits(deadline_s=20)) as sandbox:
         run(sandbox, victim, "SELECT 1")
-        killed: set[int | None] = {None}
+        killed: set[int] = set()
 
         def kill_two() -> None:
-            while len(killed) < 3:
-                if sandbox.child_pid not in killed:
+            while len(killed) < 2:
+                pid = sandbox.child_pid
+                if pid and pid not in killed:
                     time.sleep(0.3)  # it has begun the statement
-                    killed.add(sandbox.child_pid)
-                    os.kill(sandbox.child_pid or 0, signal.SIGKILL)
+                    killed.add(pid)
+                    os.kill(pid, signal.SIGKILL)
                 time.sleep(0.01)
 
         killer = threading.Thread(target=kill_two)
