@@ -25,6 +25,12 @@ def test_an_alarm_sounds_after_three_steps_in_a_row_and_says_since_when(change: 
     assert words in heard[6][0] and heard[6][0].endswith("since step 4")
 
 
+def test_samples_of_an_older_policy_are_no_mismatch_but_the_canary_is() -> None:
+    stale = HEALTHY | {"mismatch": 0.3, "lag": 1.0, "canary": 0.001}
+    assert Alarms(AlarmConfig(patience=1)).check(1, stale) == []
+    assert "differ by 0.2000" in Alarms(AlarmConfig(patience=1)).check(1, stale | {"canary": 0.2})[0]
+
+
 def test_a_bound_of_zero_is_off() -> None:
     alarms = Alarms(AlarmConfig(patience=1, mismatch=0, entropy=0, one_verdict=0))
     assert alarms.check(1, {"mismatch": 9.0, "entropy": 0.0, "verdicts": {"wrong": 8}}) == []

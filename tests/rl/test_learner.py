@@ -78,6 +78,7 @@ def test_the_gradient_does_not_depend_on_micro_batches_parts_or_checkpointing(to
         memory = {"token_budget": budget, "gradient_checkpointing": checkpointing}
         learner = learner_of(toy, dtype="float32", **memory, **settings)
         learner._apply = lambda step, totals: None  # keep the gradient for inspection
+        assert learner.model.get_base_model().is_gradient_checkpointing == checkpointing
         groups = groups_of(learner)
         for part in range(parts):
             learner.add(groups[part::parts])

@@ -1,0 +1,43 @@
+"""What an RL run may be told, and where that puts its actors."""
+
+import pytest
+
+from evaluation.errors import UserError
+from rl.config import RlConfig
+from rl.placement import Placement, place
+from rl.reward import Judged, RewardConfig, group_rewards
+from sft.config import validate
+
+
+def config_of(**sections):
+    return validate(RlConfig, {"init_adapter": "a", **sections}, "test")
+
+
+@pytest.mark.parametrize("key", ["top_p", "top_k", "min_p"])
+def test_truncated_sampling_is_refused_with_the_reason(key):
+    with pytest.raises(UserError, match=f"{key} cannot be set: training samples come from the full softmax"):
+        config_of(rollout={key: 0.9})
+
+
+def test_without_a_gpu_learner_and_engine_take_turns_on_all_cores_or_divide_them():
+    assert place(config_of(), cores=8, gpus=0) == Placement(0, 0, 8, 8)
+    assert place(config_of(rollout={"staleness": 1}), cores=8, gpus=0) == Placement(0, 0, 4, 4)
+    assert place(config_of(rollout={"staleness": 1}, engine={"replicas": 2}), cores=8, gpus=0) == Placement(0, 0, 4, 2)
+
+
+def test_each_rank_and_engine_has_gpus_of_its_own_and_too_few_are_refused():
+    wide = config_of(learner={"ranks": 2}, engine={"replicas": 2, "tensor_parallel": 2})
+    assert place(wide, cores=8, gpus=6) == Placement(1, 2)
+    with pytest.raises(UserError, match=r"2 \+ 2 × 2 GPUs are needed, the cluster has 5"):
+        place(wide, cores=8, gpus=5)
+
+
+def test_long_answers_lose_reward_only_in_groups_with_a_right_answer():
+    right, wrong = (
+        Judged("correct", {"correct": 1.0, "executable": 1.0, "simple": 1.0, "format": 1.0}),
+        Judged("wrong", {"correct": 0.0, "executable": 1.0, "simple": 1.0, "format": 1.0}),
+    )
+    config = RewardConfig(overlong=0.5)
+    # halfway through the last tokens: 0.5 · 0.5; cut at max_tokens: 0.5 · 1
+    assert [r.value for r in group_rewards([right, right, wrong], config, [0.0, 0.5, 1.0])] == [1.0, 0.75, -0.5]
+    assert [r.value for r in group_rewards([wrong, wrong], config, [0.0, 1.0])] == [0.0, 0.0]
