@@ -65,3 +65,7 @@ def exit_on_cluster_error(main: Callable[P, int]) -> Callable[P, int]:
             return INTERRUPTED_EXIT
 
     return wrapped
+
+
+LOST = (ActorDied, WaitTimeout)
+"""An actor that is gone, or as good as gone."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.actor import Handle, Pending
-from cluster.errors import ActorDied, WaitTimeout
+from cluster.errors import LOST
 from sft.config import ModelConfig
 from sft.generator import Generator, GeneratorConfig
 from sft.policy import PolicyVersion, served_base
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 MAX_RESTARTS = 5  # in a row, without an answer in between
 SLICE_S = 0.5  # an engine answers at least this often while it samples, so that other calls get in between
 AHEAD = 2  # calls queued at an engine, so that it never waits for the driver
-LOST = (ActorDied, WaitTimeout)
 Awaited = Callable[[], Any]
 """Waits for an answer that is on its way."""
 
@@ -60,28 +59,21 @@ class Engine:
         self._warm_up: tuple[Any, ...] | None = None
         self._lock = threading.Lock()
 
-    def ask(self, method: str, *args: Any) -> Any:
-        """The method's answer, from the next life of the engine if need be."""
-        while True:
-            epoch = self.epoch
-            try:
-                answer = self.handle.call(method, *args).result(self.timeout_s)
-            except LOST as error:
-                self.revive(epoch, error)
-            else:
-                self.failures = 0
-                return answer
-
     def later(self, method: str, *args: Any) -> Awaited:
-        """Queues the call now; what is returned waits for the answer, as `ask` does."""
+        """Queues the call now; what is returned waits for the answer, from the next life of the engine if need be."""
         epoch, pending = self.epoch, self.handle.call(method, *args)
 
         def answer() -> Any:
-            try:
-                return pending.result(self.timeout_s)
-            except LOST as error:
-                self.revive(epoch, error)
-                return self.ask(method, *args)
+            nonlocal epoch, pending
+            while True:
+                try:
+                    found = pending.result(self.timeout_s)
+                except LOST as error:
+                    self.revive(epoch, error)
+                    epoch, pending = self.epoch, self.handle.call(method, *args)
+                else:
+                    self.failures = 0
+                    return found
 
         return answer
 
@@ -151,10 +143,6 @@ class Ticket:
         self._submitted: Pending | None = self.engine.handle.call("submit", *args)
         self._asked: deque[Pending] = deque()
 
-    @property
-    def left(self) -> int:
-        return len(self.request.prompts) - self.taken
-
     def more(self) -> list[list[Sample]]:
         """The next samples that are there; may be none yet."""
         try:
@@ -187,7 +175,7 @@ class Ticket:
 
 
 class Engines:
-    """All engines. `seconds` of the newest request of a thread are those of its busiest engine."""
+    """All engines, as one sampler."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self.engines = list(engines)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.actor import Handle, Pending
-from cluster.errors import ActorDied, WaitTimeout
+from cluster.actor import REPORT_EVERY_S, Handle, Pending
+from cluster.errors import LOST
 from rl.packing import packed_length
 from rl.types import Group
 from sft.policy import PolicyVersion
@@ -21,7 +21,6 @@ from sft.policy import PolicyVersion
 log = logging.getLogger(__name__)
 
 MAX_RESTARTS = 5  # in a row, without a finished step in between
-LOST = (ActorDied, WaitTimeout)
 _POLL_S, _FETCH_S = 0.005, 5.0
 
 
@@ -157,11 +156,11 @@ def _gather(pending: Sequence[Pending], timeout_s: float) -> list[Any]:
     """All answers. A rank that was lost leaves the others waiting or failing: its loss is what is raised, at once."""
     if len(pending) == 1:
         return [pending[0].result(timeout_s)]
-    deadline = time.monotonic() + timeout_s
+    began = said = time.monotonic()
     answers, failed = dict[Pending, Any](), list[Exception]()
     while len(answers) < len(pending):
         for one in pending:
-            if one not in answers and (one.done() or time.monotonic() > deadline):
+            if one not in answers and (one.done() or time.monotonic() - began > timeout_s):
                 try:
                     answers[one] = one.result(_FETCH_S)
                 except LOST:
@@ -169,6 +168,10 @@ def _gather(pending: Sequence[Pending], timeout_s: float) -> list[Any]:
                 except Exception as error:  # of this rank, or of a neighbour that it misses
                     answers[one] = None
                     failed.append(error)
+        if time.monotonic() - said > REPORT_EVERY_S:
+            said = time.monotonic()
+            names = ", ".join(one.what for one in pending if one not in answers)
+            log.info("waiting %.0f s for %s, deadline %.0f s", said - began, names, timeout_s)
         time.sleep(_POLL_S)
     if failed:
         raise failed[0]

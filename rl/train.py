@@ -37,6 +37,7 @@ from rl.evaluate import evaluate, save
 from rl.journal import Journal
 from rl.learner import Learner
 from rl.learners import Learners
+from rl.memory import adapter_rank
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import Answer, RewardWorker, self_test
@@ -261,13 +262,11 @@ def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
 
 
 def _spawn_engine(config: RlConfig, where: Placement, replica: int, live_versions: int) -> Handle:
-    engine, rank = config.engine, config.lora.r
-    if config.init_adapter:
-        rank = json.loads(read_adapter(Path(config.init_adapter)).adapter_config)["r"]
+    engine = config.engine
     return spawn(
         ServedGenerator,
         config.model,
-        max_lora_rank=rank,
+        max_lora_rank=adapter_rank(config),
         kv_cache_gib=engine.kv_cache_gib,
         max_num_seqs=engine.max_num_seqs,
         tensor_parallel=engine.tensor_parallel,

@@ -14,13 +14,6 @@ pytestmark = pytest.mark.usefixtures("runtime")
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    path = tmp_path / "journal"
-    path.touch()
-    return path
-
-
-@pytest.fixture
 def make_pool(journal: Path) -> Callable[..., Pool]:
     def make(size: int = 2, **options: Any) -> Pool:
         options = {"num_cpus": 0.1} | options

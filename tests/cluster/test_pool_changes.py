@@ -25,13 +25,6 @@ PATIENCE_S = 120.0  # for what must succeed, on a busy machine too
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    path = tmp_path / "journal"
-    path.touch()
-    return path
-
-
-@pytest.fixture
 def make_squarers(journal: Path) -> Callable[..., Pool]:
     def make(size: int, **options: Any) -> Pool:
         return Pool(Squarer, str(journal), method="square", size=size, name="squarers", num_cpus=0.1, **options)
