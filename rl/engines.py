@@ -59,6 +59,13 @@ class Engine:
         self._warm_up: tuple[Any, ...] | None = None
         self._lock = threading.Lock()
 
+    def ready(self) -> None:
+        """Waits until it is up, in a later life if the first is lost meanwhile."""
+        try:
+            self.handle.ready(self.timeout_s)
+        except LOST as error:
+            self.revive(0, error)
+
     def later(self, method: str, *args: Any) -> Awaited:
         """Queues the call now; what is returned waits for the answer, from the next life of the engine if need be."""
         epoch, pending = self.epoch, self.handle.call(method, *args)

@@ -125,11 +125,11 @@ def _assemble(
     )
     ranks = [_spawn_learner(config, where, rank) for rank in range(config.learner.ranks)]
     keep = config.rollout.staleness + 2
-    engines = [_spawn_engine(config, where, replica, keep) for replica in range(config.engine.replicas)]
     timeout_s = config.engine.timeout_s
+    engines = [Engine(_spawn_engine(config, where, n, keep), timeout_s, keep) for n in range(config.engine.replicas)]
     learners = Learners(ranks, timeout_s)  # before a pool that takes what is left
     for engine in engines:
-        engine.ready(timeout_s)
+        engine.ready()
     pool = stack.enter_context(reward_pool(config.reward, directory / "quarantine.jsonl"))
     rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
     train = _usable(examples["train"], rewards)
@@ -143,7 +143,7 @@ def _assemble(
     shown = sample[:CANARY_PROMPTS]
     canary = Canary([encoder.encode(e) for e in shown], [encoder.completion_ids(e.gold_sql) for e in shown])
     policy = EnginePolicy(
-        Engines([Engine(handle, timeout_s, keep) for handle in engines]),
+        Engines(engines),
         learners,
         encoder,
         config.rollout,

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -127,6 +128,7 @@ def _undisturbed(setting: Setting) -> bytes:
 def _drill(setting: Setting, expected: bytes, kind: str, seed: int, number: int) -> dict[str, Any]:
     rng = random.Random(f"{seed}/{number}/{kind}")
     name, began = f"drill-{seed}-{number}-{kind}", time.monotonic()
+    shutil.rmtree(setting.work / name, ignore_errors=True)  # of an earlier invocation: it would be resumed
     try:
         what, job = KINDS[kind](setting, name, rng)
         trouble = _trouble(setting, job, expected)
@@ -207,7 +209,7 @@ def _kill_node(setting: Setting, name: str, rng: random.Random) -> tuple[str, Jo
         job = setting.start(name, env, ClusterJob)
         assert isinstance(job, ClusterJob)
         job.nodes = nodes
-        step = _wait_for_moment(job, rng)
+        step = _wait_for_moment(job, rng, least=1)
         held = {node: _actors(node) for node in nodes[1:]}
         victim = rng.choice([node for node in nodes[1:] if held[node]])
         for one in [*victim.children(recursive=True), victim]:
@@ -269,15 +271,15 @@ KINDS: dict[str, Callable[[Setting, str, random.Random], tuple[str, Job]]] = {
 }
 
 
-def _wait_for_moment(job: Job, rng: random.Random, least: int = 1) -> int:
-    """Waits for a random step but the last, and a random while more; returns the step."""
+def _wait_for_moment(job: Job, rng: random.Random, least: int = 0) -> int:
+    """Waits for a random step but the last, and a random while more; returns the step. 0 is the start."""
     step = rng.randint(least, 3)
     _wait_for(
         lambda: len(_metrics(job.directory)) >= step or job.process.poll() is not None,
         RUN_S,
         f"step {step} of {job.log}",
     )
-    time.sleep(rng.uniform(0.0, 2.0))
+    time.sleep(rng.uniform(0.0, 2.0 if step else 15.0))
     assert job.process.poll() is None, f"the run ended early: {job.log.read_text()[-2000:]}"
     return step
 
