@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.errors import ClusterError
 
 OPTIONS_WITH_FILES = ("--config", "--data")
-WRITTEN = ("run.dir",)  # need not be there yet
+WRITTEN = ("run.dir", "checkpoint.dir")  # need not be there yet
 MODELS = ("model.path",)  # may be a name of the Hugging Face hub
 
 
@@ -64,7 +64,7 @@ def absolute_paths(command: Sequence[str], settings: Mapping[str, str], place: P
     """The command of `python -m MODULE …` with every file that the package does not hold by its absolute path.
 
     Args:
-        settings: those that name files, by dotted key, as the config and the command set them.
+        settings: those that name files, by dotted key, as the config and the command set them; URLs stay as they are.
 
     Raises:
         ClusterError: a file that is not there, or a relative path of this machine for a job on another one.
@@ -73,7 +73,7 @@ def absolute_paths(command: Sequence[str], settings: Mapping[str, str], place: P
     for name in OPTIONS_WITH_FILES:
         if (given := option(words, name)) is not None:
             words = _replace(words, name, given, _found(name, given, place))
-    changed = {key: _found(key, value, place) for key, value in settings.items() if value}
+    changed = {key: _found(key, value, place) for key, value in settings.items() if value and "://" not in value}
     return insert_overrides(words, [f"{key}={path}" for key, path in changed.items() if path != settings[key]])
 
 

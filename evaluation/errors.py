@@ -5,12 +5,13 @@
     ├── graph.schema.SchemaError        a database that cannot be described ├─ one screen on stderr, exit code 2
     └── cluster.errors.ClusterError     resources that are not there        ┘
 
-Any other exception is a bug of ours and keeps its traceback. A UserError says what must hold, what was given, where,
-and what to do.
+A full disk (an OSError) is said in the same way. Any other exception is a bug of ours and keeps its traceback. A
+UserError says what must hold, what was given, where, and what to do.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
@@ -21,6 +22,10 @@ P = ParamSpec("P")
 USER_ERROR_EXIT = 2
 INTERRUPTED_EXIT = 130
 _OTHER_USER_ERRORS = (("graph.schema", "SchemaError"), ("cluster.errors", "ClusterError"))
+_DISK_FULL = (
+    "The disk must have room for what a command writes: free some, or name another disk (run.dir=…, --out). Results "
+    "and checkpoints that were there are whole, and the same line again goes on from them."
+)
 _MAX_LINES, _MAX_COLUMNS = 30, 400
 
 
@@ -39,12 +44,18 @@ def exit_on_user_error(main: Callable[P, int]) -> Callable[P, int]:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED_EXIT
         except Exception as error:
-            if not isinstance(error, _user_error_types()):
+            if not isinstance(error, _user_error_types()) and not is_disk_full(error):
                 raise
-            print(f"error: {one_screen(str(error))}", file=sys.stderr)
+            text = f"{error}\n{_DISK_FULL}" if is_disk_full(error) else str(error)
+            print(f"error: {one_screen(text)}", file=sys.stderr)
             return USER_ERROR_EXIT
 
     return wrapped
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """No space left, a quota used up, or a disk that is read-only."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def one_screen(text: str) -> str:

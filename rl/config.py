@@ -63,6 +63,10 @@ class EvaluationConfig(Settings):
 
 
 class CheckpointConfig(Settings):
+    """dir: "" is the run's own folder. Elsewhere, on a disk or at a URL (s3://bucket/runs), each run gets a folder of
+    its name, and goes on from there on any machine."""
+
+    dir: str = Field("", description="folder, or URL that fsspec opens, of the checkpoints")
     every: int = Field(10, ge=1, description="steps between checkpoints")
     keep: int = Field(2, ge=1, description="checkpoints kept")
 
@@ -84,6 +88,12 @@ class RlConfig(Settings):
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     alarm: AlarmConfig = AlarmConfig()
+
+    @property
+    def checkpoint_place(self) -> str:
+        """The folder or URL of this run's checkpoints."""
+        elsewhere = self.checkpoint.dir.rstrip("/")
+        return f"{elsewhere}/{self.run.name}" if elsewhere else str(self.run.path / "checkpoints")
 
     @model_validator(mode="after")
     def _kl_needs_a_reference(self) -> RlConfig:

@@ -7,7 +7,7 @@ import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,9 @@ def phases(seconds: dict[str, float], learn: float) -> dict[str, float]:
 
 
 class Journal:
-    """Appends to a run directory. On resume, drop what lies after the checkpoint with `forget_after`."""
+    """Appends to a run directory. `kept` goes into each checkpoint, and a resumed run begins by `restore`."""
+
+    KEPT = ("metrics.jsonl", "dev.jsonl", "evaluations/base.json", "evaluations/sft.json")
 
     def __init__(self, run_dir: Path, last_step: int) -> None:
         self.run_dir, self.last_step = run_dir, last_step
@@ -77,14 +79,20 @@ class Journal:
         print(self._line(step, row), flush=True)
         return row
 
-    def forget_after(self, step: int) -> None:
-        """Removes rows after `step`: steps done after the newest checkpoint are done again, not counted twice."""
-        path = self.run_dir / "metrics.jsonl"
-        if path.exists():
-            kept = [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= step]
-            partial = path.with_suffix(".partial")
-            partial.write_text("".join(kept))
-            os.replace(partial, path)
+    def kept(self) -> dict[str, bytes]:
+        """What was recorded so far, but for events and rollouts, by the names of a checkpoint's files."""
+        paths = {f"run/{name}": self.run_dir / name for name in self.KEPT}
+        return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
+
+    def restore(self, step: int, files: Mapping[str, bytes]) -> None:
+        """The run as it was after `step`, of which `files` were kept; 0 is the start. Steps done since then are done
+        again, not counted twice; in a directory of another machine what came before is there again."""
+        for name in self.KEPT:
+            path, content = self.run_dir / name, files.get(f"run/{name}")
+            if content is not None:
+                _replace(path, content)
+            elif name.endswith(".jsonl"):
+                path.unlink(missing_ok=True)
         self._events = self._writer(purge_step=step + 1)
 
     def close(self) -> None:
@@ -142,9 +150,8 @@ def _rollout_row(group: Group, k: int, reward: Reward, advantage: float) -> dict
     }
 
 
-def _step_of(line: str) -> float:
-    """The step of a metrics line; a line cut short by a kill counts as after every checkpoint."""
-    try:
-        return float(json.loads(line)["step"])
-    except ValueError:
-        return float("inf")
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

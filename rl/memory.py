@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 from transformers import AutoConfig
 
+from evaluation.errors import UserError
 from rl.config import RlConfig
 from sft import plan as sft_plan
 from sft.config import SftConfig, SftTrainConfig
 from sft.generator import snap_rank
-from sft.shapes import PUBLISHED, ModelShape, local_directory
+from sft.shapes import PUBLISHED, ModelShape, local_directory, shape_of
+from sft.stores import is_url
 
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
 BYTES = {"bfloat16": 2, "float32": 4}
 CONTEXT_GIB = sft_plan.CONTEXT_GIB
 GRAPHS_GIB = 0.6  # CUDA graphs of an engine with LoRA
@@ -126,6 +129,31 @@ def disk(config: RlConfig, shape: ModelShape) -> dict[str, int]:
         "adapter": shape.adapter_parameters(rank) * width,
         "served base (~/.cache/rollsql, on each node with an engine)": served,
     }
+
+
+def require_disk(config: RlConfig) -> None:
+    """UserError when a disk has no room for what the run keeps at least. A model of unknown shape is let through."""
+    try:
+        shape = shape_of(config.model.path)
+    except UserError:
+        return
+    rank = adapter_rank(config)
+    adapter = shape.adapter_parameters(rank) * BYTES[config.model.dtype]
+    checkpoints = (config.checkpoint.keep + 1) * checkpoint_bytes(shape, rank)
+    if is_url(config.checkpoint_place):
+        needs = {"run.dir": (config.run.path, adapter)}
+    elif config.checkpoint.dir:
+        needs = {"run.dir": (config.run.path, adapter), "checkpoint.dir": (Path(config.checkpoint_place), checkpoints)}
+    else:
+        needs = {"run.dir": (config.run.path, adapter + checkpoints)}
+    for setting, (path, need) in needs.items():
+        path.mkdir(parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(path).free) < need:
+            raise UserError(
+                f"{setting}: {path} must have room for {need / MIB:,.1f} MiB (the adapter, and checkpoint.keep + 1 = "
+                f"{config.checkpoint.keep + 1} checkpoints; rollouts come on top), but its disk has {free / MIB:,.1f} "
+                f"MiB free. Free some, or give another disk: {setting}=…"
+            )
 
 
 def checkpoint_bytes(shape: ModelShape, rank: int) -> int:

@@ -27,7 +27,7 @@ GIB = memory.GIB
 CPU_PARAMETERS = 100_000_000
 """A base with fewer is planned for machines without a GPU unless --device says otherwise."""
 Device = Literal["cpu", "cuda"]
-PATHS = ("run.dir", "init_adapter", "sft_metrics", "data.checked", "model.path")
+PATHS = ("run.dir", "checkpoint.dir", "init_adapter", "sft_metrics", "data.checked", "model.path")
 
 
 @dataclass(frozen=True)

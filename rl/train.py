@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ from rl.evaluate import evaluate, save
 from rl.journal import Journal
 from rl.learner import Learner
 from rl.learners import Learners
-from rl.memory import adapter_rank
+from rl.memory import adapter_rank, require_disk
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import Answer, RewardWorker, self_test
@@ -46,8 +47,13 @@ from sft import checkpoint, provenance
 from sft.config import load_config, write_resolved
 from sft.examples import PromptEncoder
 from sft.policy import load_tokenizer, read_adapter, save_adapter
+from sft.stores import Store, open_store
 
 log = logging.getLogger(__name__)
+OUTPUTS = (
+    "config.json", "metrics.jsonl", "dev.jsonl", "rollouts", "tensorboard", "checkpoints", "evaluations", "adapter",
+    "report", "quarantine.jsonl", "sft_metrics.jsonl", "seconds.json",
+)  # fmt: skip
 SELF_TEST_QUESTIONS = 32
 CANARY_PROMPTS = 4
 
@@ -63,6 +69,8 @@ class Run:
     policy: EnginePolicy
     rewards: PooledRewards
     identity: dict[str, str]
+    store: Store
+    saved: checkpoint.Checkpoint | None
 
 
 @exit_on_user_error
@@ -91,10 +99,15 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     identity = _identity(config, examples["train"])
     with ExitStack() as stack:
         stack.enter_context(_locked(directory))
-        checkpoint.newest(directory / "checkpoints", identity)  # refuses a foreign run before anything starts
+        store = open_store(config.checkpoint_place)
+        if config.run.overwrite:
+            _clear(directory, store)
+        saved = checkpoint.newest(store, identity)  # refuses a foreign run before anything starts
+        require_disk(config)
         write_resolved(config, directory)
         stack.enter_context(start(num_cpus=_slots(config)))
-        run = _assemble(config, directory, examples, encoder, identity, stack)
+        policy, rewards, train = _assemble(config, examples["train"], encoder, stack)
+        run = Run(config, directory, train, examples["dev"], policy, rewards, identity, store, saved)
         if config.evaluation.base and config.steps:
             _evaluate_once(run, "base", None)
         _learn(run)
@@ -107,15 +120,19 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     return report
 
 
+def _clear(directory: Path, store: Store) -> None:
+    """Removes what an earlier run of the name has left, and nothing else."""
+    for name in store.names():
+        store.drop(name)
+    for name in OUTPUTS:
+        path = directory / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def _assemble(
-    config: RlConfig,
-    directory: Path,
-    examples: dict[str, list[Example]],
-    encoder: PromptEncoder,
-    identity: dict[str, str],
-    stack: ExitStack,
-) -> Run:
-    """Starts the actors, checks the reward and the golds, and puts the parts together."""
+    config: RlConfig, examples: list[Example], encoder: PromptEncoder, stack: ExitStack
+) -> tuple[EnginePolicy, PooledRewards, list[Example]]:
+    """Starts the actors, checks the reward, and keeps the training questions whose golds can be rewarded."""
     where = _placement(config)
     require(where.requests(config, _least_workers(config)))
     print(
@@ -130,9 +147,9 @@ def _assemble(
     learners = Learners(ranks, timeout_s)  # before a pool that takes what is left
     for engine in engines:
         engine.ready()
-    pool = stack.enter_context(reward_pool(config.reward, directory / "quarantine.jsonl"))
+    pool = stack.enter_context(reward_pool(config.reward, config.run.path / "quarantine.jsonl"))
     rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
-    train = _usable(examples["train"], rewards)
+    train = _usable(examples, rewards)
     rng = random.Random(config.run.seed)
     sample = rng.sample(train, min(SELF_TEST_QUESTIONS, len(train)))
     tester = RewardWorker(config.reward.deadline_s)
@@ -151,16 +168,16 @@ def _assemble(
         canary,
         config.run.seed,
     )
-    return Run(config, directory, train, examples["dev"], policy, rewards, identity)
+    return policy, rewards, train
 
 
 def _learn(run: Run) -> None:
     """Resumes from the newest whole checkpoint, or evaluates the warm-up and begins."""
     config, journal = run.config, Journal(run.directory, run.config.steps)
     alarms = Alarms(config.alarm)
-    saved = checkpoint.newest(run.directory / "checkpoints", run.identity)
+    saved = run.saved
     done = saved.step if saved else 0
-    journal.forget_after(done)
+    journal.restore(done, saved.files if saved else {})
     if saved:
         print(f"resuming {run.directory} after step {done} of {config.steps}", flush=True)
         run.policy.learners.restore(saved.files)
@@ -171,10 +188,11 @@ def _learn(run: Run) -> None:
 
     def record(step: int, groups: list[Group], metrics: dict[str, float], seconds: dict[str, float]) -> None:
         row = journal.record(step, groups, metrics, seconds)
-        if step % config.checkpoint.every == 0 or step == config.steps:
-            _save_checkpoint(run, step)
         if config.evaluation.every and step % config.evaluation.every == 0:
             _watch(run, step)
+        if step % config.checkpoint.every == 0 or step == config.steps:
+            files = run.policy.learners.state() | journal.kept()
+            checkpoint.write(run.store, checkpoint.Checkpoint(step, files, run.identity), config.checkpoint.keep)
         for alarm in alarms.check(step, row):
             log.warning("ALARM %s", alarm)
             if config.alarm.action == "stop":
@@ -188,11 +206,6 @@ def _learn(run: Run) -> None:
         run.policy.verify()
     finally:
         journal.close()
-
-
-def _save_checkpoint(run: Run, step: int) -> None:
-    whole = checkpoint.Checkpoint(step, run.policy.learners.state(), run.identity)
-    checkpoint.write(run.directory / "checkpoints", whole, run.config.checkpoint.keep)
 
 
 def _save_adapter(run: Run) -> None:
@@ -214,16 +227,16 @@ def _watch(run: Run, step: int) -> None:
 
 
 def _evaluate_once(run: Run, name: str, policy_step: int | None) -> None:
-    """Evaluates on dev and keeps the result; a resumed run does not do it again."""
+    """Evaluates on dev and keeps the result; a resumed run does not do it again, unless it is of something else."""
     path = run.directory / "evaluations" / f"{name}.json"
-    if path.exists():
-        return
-    began = time.perf_counter()
+    began, samples = time.perf_counter(), run.config.evaluation.samples
     dev = run.dev[: run.config.evaluation.limit or None]
+    what = {**run.identity, "step": policy_step, "questions": len(dev), "samples": samples}
+    if path.exists() and json.loads(path.read_text()).get("of") == what:
+        return
     print(f"evaluating {name} on {len(dev)} dev questions", flush=True)
-    result = evaluate(run.policy, run.rewards, dev, run.config.evaluation.samples, policy_step)
-    result["seconds"] = time.perf_counter() - began
-    save(path, result)
+    result = evaluate(run.policy, run.rewards, dev, samples, policy_step)
+    save(path, {"of": what, "seconds": time.perf_counter() - began, **result})
     print(f"{name}: ex_strict {result['ex_strict']:.1%}, sampled {result['ex_strict_sampled']:.1%}", flush=True)
 
 

@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or absent: files and a manifest with sizes and digests, renamed into place at the end.
+"""Checkpoints that are whole or absent: files, then a manifest with their sizes and digests.
 
-    checkpoints/step_000010/  MANIFEST.json  trained.safetensors  optimizer.safetensors  learner.json  adapter/…
+    checkpoints/step_000010/  MANIFEST.json  trained.safetensors  optimizer.safetensors  run/metrics.jsonl …
 
-A directory without a valid manifest is not a checkpoint: `newest` names it, skips it and takes the one before.
+What has no valid manifest is not a checkpoint: `newest` names it, skips it and takes the one before.
 """
 
 from __future__ import annotations
@@ -10,79 +10,68 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evaluation.errors import UserError
+from sft.stores import MANIFEST, Folder, Store, files_in
 
-MANIFEST = "MANIFEST.json"
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """step: the last finished step. files: content by name. identity: digests of what must not change on resume."""
+    """step: the last finished step. files: content by name, "/" between folders. identity: digests of what must not
+    change on resume."""
 
     step: int
     files: dict[str, bytes]
     identity: dict[str, str]
 
 
-def write(directory: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Writes directory/step_N, whole or not at all, then drops all but the newest `keep`."""
-    with filling(directory, checkpoint.step, checkpoint.identity, keep) as partial:
+def write(store: Store, checkpoint: Checkpoint, keep: int) -> None:
+    """Writes step_N, whole or not at all, then drops all but the newest `keep`."""
+    with filling(store, checkpoint.step, checkpoint.identity, keep) as partial:
         for name, content in checkpoint.files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
             (partial / name).write_bytes(content)
-    return _path(directory, checkpoint.step)
 
 
 @contextmanager
-def filling(directory: Path, step: int, identity: dict[str, str], keep: int) -> Iterator[Path]:
-    """A directory to fill that becomes directory/step_N at the end; all but the newest `keep` are dropped then."""
-    final = _path(directory, step)
-    partial = directory / f".{final.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    files = sorted(path for path in partial.iterdir() if path.is_file())
-    manifest = {"step": step, "identity": identity, "files": {path.name: _described(path) for path in files}}
-    (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    for path in (*files, partial / MANIFEST, partial):
-        _sync(path)
-    shutil.rmtree(final, ignore_errors=True)
-    os.rename(partial, final)
-    _sync(directory)
-    for old in _candidates(directory)[keep:]:
-        shutil.rmtree(old)
+def filling(store: Store, step: int, identity: dict[str, str], keep: int) -> Iterator[Path]:
+    """A directory to fill that becomes step_N at the end; all but the newest `keep` are dropped then."""
+    with store.filling(f"step_{step:06d}") as partial:
+        yield partial
+        described = {path.relative_to(partial).as_posix(): _described(path) for path in files_in(partial)}
+        manifest = {"step": step, "identity": identity, "files": described}
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    for old in _newest_first(store)[keep:]:
+        store.drop(old)
 
 
-def newest(directory: Path, identity: dict[str, str]) -> Checkpoint | None:
-    """The newest whole checkpoint, its files read, or None. Otherwise as `newest_directory`."""
-    path = newest_directory(directory, identity)
-    if path is None:
-        return None
-    manifest = json.loads((path / MANIFEST).read_text())
-    files = {name: (path / name).read_bytes() for name in manifest["files"]}
-    return Checkpoint(int(manifest["step"]), files, manifest["identity"])
-
-
-def newest_directory(directory: Path, identity: dict[str, str]) -> Path | None:
-    """Where the newest whole checkpoint lies, or None. Damaged ones are named in the log and skipped.
+def newest(store: Store, identity: dict[str, str]) -> Checkpoint | None:
+    """The newest whole checkpoint, its files read, or None. Damaged ones are named in the log and skipped.
 
     UserError when it was made with another model, data or settings (`identity`): the run is left untouched.
     """
-    for path in _candidates(directory):
-        try:
-            stored = _checked_identity(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("skipping damaged checkpoint %s: %s", path, error)
-            continue
-        _check_identity(path, stored, identity)
-        return path
+    for name in _newest_first(store):
+        with store.fetched(name) as path:
+            if manifest := _valid_manifest(path, f"{store}/{name}"):
+                _check_identity(f"{store}/{name}", manifest["identity"], identity)
+                files = {file: (path / file).read_bytes() for file in manifest["files"]}
+                return Checkpoint(int(manifest["step"]), files, manifest["identity"])
+    return None
+
+
+def newest_directory(folder: Folder, identity: dict[str, str]) -> Path | None:
+    """Where the newest whole checkpoint of a folder lies, or None. Otherwise as `newest`."""
+    for name in _newest_first(folder):
+        if manifest := _valid_manifest(path := folder.path / name, str(path)):
+            _check_identity(str(path), manifest["identity"], identity)
+            return path
     return None
 
 
@@ -91,25 +80,33 @@ def step_of(path: Path) -> int:
     return int(path.name.removeprefix("step_"))
 
 
-def _check_identity(path: Path, stored: dict[str, str], given: dict[str, str]) -> None:
-    for name, value in given.items():
-        if stored.get(name) != value:
-            raise UserError(
-                f"{path} was made with another {name} (then {stored.get(name)}, now {value}). "
-                "Give the run another name with run.name=…, or restore the setting; the existing run is untouched."
-            )
+def _valid_manifest(path: Path, shown: str) -> dict[str, Any] | None:
+    """What MANIFEST.json says, if the files are as it says."""
+    try:
+        return _checked(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("skipping damaged checkpoint %s: %s", shown, error)
+        return None
 
 
-def _checked_identity(path: Path) -> dict[str, str]:
-    """The identity in the manifest. ValueError when a file is not what the manifest says."""
-    manifest = json.loads((path / MANIFEST).read_text())
+def _checked(path: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text())
     int(manifest["step"])
+    dict(manifest["identity"])
     for name, expected in manifest["files"].items():
         found = _described(path / name)
         if found != expected:
-            raise ValueError(f"{name} is not what the manifest says ({found['bytes']} of {expected['bytes']} bytes)")
-    identity: dict[str, str] = manifest["identity"]
-    return identity
+            raise ValueError(f"{name} is not what the manifest says: {found}, but expected {expected}")
+    return manifest
+
+
+def _check_identity(shown: str, stored: dict[str, str], given: dict[str, str]) -> None:
+    for name, value in given.items():
+        if stored.get(name) != value:
+            raise UserError(
+                f"{shown} was made with another {name} (then {stored.get(name)}, now {value}). "
+                "Give the run another name with run.name=…, or restore the setting; the existing run is untouched."
+            )
 
 
 def _described(path: Path) -> dict[str, int | str]:
@@ -117,18 +114,5 @@ def _described(path: Path) -> dict[str, int | str]:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _path(directory: Path, step: int) -> Path:
-    return directory / f"step_{step:06d}"
-
-
-def _candidates(directory: Path) -> list[Path]:
-    return sorted(directory.glob("step_*"), reverse=True)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or directory is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _newest_first(store: Store) -> list[str]:
+    return sorted(store.names(), reverse=True)

@@ -40,6 +40,7 @@ from sft.examples import PromptEncoder, TrainingExample, training_examples
 from sft.plan import format_plan, plan
 from sft.progress import DevWatch, Progress
 from sft.report import plot_dev, plot_loss
+from sft.stores import Folder
 from sft.trainer import AnswerTrainer, Model, identity_of
 
 OUTPUTS = (
@@ -107,7 +108,7 @@ def _prepare(config: SftConfig, data: Path | None) -> Job:
     identity = identity_of(config, items)
     resumed = None
     if config.checkpoint.every and not config.run.overwrite:
-        resumed = checkpoint.newest_directory(config.run.path / "checkpoints", identity)
+        resumed = checkpoint.newest_directory(Folder(config.run.path / "checkpoints"), identity)
     transformers.set_seed(config.run.seed)
     whole = config.learns_all
     model: Model = policy.load_whole(config.model) if whole else policy.load_model(config.model, config.lora)

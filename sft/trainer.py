@@ -29,6 +29,7 @@ from sft.config import SftConfig
 from sft.device import detect
 from sft.examples import TrainingExample
 from sft.packing import PackedBatch
+from sft.stores import Folder
 
 Model: TypeAlias = PreTrainedModel | peft.PeftModel
 
@@ -109,8 +110,8 @@ class AnswerTrainer(SFTTrainer):
         return self.model.get_base_model() if isinstance(self.model, peft.PeftModel) else self.model
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        root, keep = self.settings.run.path / "checkpoints", self.settings.checkpoint.keep
-        with checkpoint.filling(root, self.state.global_step, self.identity, keep) as directory:
+        folder, keep = Folder(self.settings.run.path / "checkpoints"), self.settings.checkpoint.keep
+        with checkpoint.filling(folder, self.state.global_step, self.identity, keep) as directory:
             self.save_model(str(directory), _internal_call=True)
             self._save_optimizer_and_scheduler(str(directory))
             self._save_rng_state(str(directory))

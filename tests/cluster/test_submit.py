@@ -120,21 +120,6 @@ def test_ctrl_c_while_following_leaves_the_job_running_and_says_how_to_go_on(hea
     assert head.get(f"/api/jobs/{job}/stop", data=b"")["stopped"]
 
 
-@pytest.mark.slow
-def test_a_training_run_is_submitted_as_a_job_and_its_checkpoints_outlive_the_jobs_folder(
-    head: Head, tmp_path: Path
-) -> None:
-    small = ["init_adapter=", "steps=1", "rollout.questions=2", "rollout.samples=2", "evaluation.base=false"]
-    small += ["evaluation.limit=2", "evaluation.samples=1", "engine.kv_cache_gib=0.1"]
-    done = submit(head.address, head.env, *TRAIN, f"run.dir={os.path.relpath(tmp_path, ROOT)}", "run.name=job", *small)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"the run lies in {tmp_path} on the head" in done.stdout and f" run.dir={tmp_path}\n" in done.stdout
-    assert "step 1/1" in done.stdout and "SUCCEEDED" in done.stdout
-    assert (tmp_path / "job" / "checkpoints" / "step_000001").is_dir()
-    names = {actor["class_name"] for actor in head.get("/api/v0/actors")["data"]["result"]["result"]}
-    assert {"learner", "engine", "reward-0"} <= names, "the driver must have joined this cluster"
-
-
 # ── the package
 
 

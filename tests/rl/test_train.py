@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+
+from tests.cluster.head import ray_head
 
 ROOT = Path(__file__).parents[2]
 STEPS = 4
@@ -96,17 +99,51 @@ def test_a_killed_run_resumes_to_the_same_adapter_bit_for_bit(runs, undisturbed)
     assert trained_weights(runs / "killed") == trained_weights(undisturbed)
 
 
+def test_a_job_whose_driver_is_killed_is_resumed_by_the_same_line_on_the_same_cluster(runs, undisturbed, tmp_path):
+    with ray_head(num_cpus=8) as head:
+        command = ["python", *rl_command(runs, "job")[1:]]
+        line = [sys.executable, "-m", "cluster.submit", "--address", head.address, "--", *command]
+        settings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | head.env
+        with (tmp_path / "job.log").open("w") as log:
+            following = subprocess.Popen(line, cwd=ROOT, env=settings, stdout=log, stderr=log)
+        step = random.randint(1, STEPS - 1)
+        wait_for_step(following, runs / "job", step)
+        driver_of_job("run.name=job").kill()
+        assert following.wait(timeout=120) not in (0, None), "a killed job must not look finished"
+        again = subprocess.run(line, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=600)
+        assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+        actors = {actor["class_name"] for actor in head.get("/api/v0/actors")["data"]["result"]["result"]}
+    assert {"learner", "engine", "reward-0"} <= actors, "the driver must have joined this cluster"
+    assert step < 2 or "resuming" in again.stdout
+    assert f"the run lies in {runs} on the head" in again.stdout and "SUCCEEDED" in again.stdout
+    assert [row["step"] for row in metrics_of(runs / "job")] == [1, 2, 3, 4]
+    assert trained_weights(runs / "job") == trained_weights(undisturbed), f"killed after step {step}"
+
+
+def driver_of_job(name):
+    """The process of `python -m rl.train … name …`, which is neither `cluster.submit` nor a shell."""
+    (driver,) = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"rl.train", name} <= set(process.info["cmdline"] or ()) and "cluster.submit" not in process.info["cmdline"]
+    ]
+    return driver
+
+
 def kill_after_step(driver, run, step):
     """SIGKILLs the driver as soon as `step` is in its metrics; returns the processes that it had started."""
+    wait_for_step(driver, run, step)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    return children
+
+
+def wait_for_step(process, run, step):
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and driver.poll() is None:
-        if (run / "metrics.jsonl").exists() and len(metrics_of(run)) >= step:
-            children = psutil.Process(driver.pid).children(recursive=True)
-            os.kill(driver.pid, signal.SIGKILL)
-            driver.wait()
-            return children
+    while not (run / "metrics.jsonl").exists() or len(metrics_of(run)) < step:
+        assert time.monotonic() < deadline and process.poll() is None, f"no step {step} (exit code {process.poll()})"
         time.sleep(0.05)
-    pytest.fail(f"the run did not reach step {step} in time (exit code {driver.poll()})")
 
 
 @pytest.mark.parametrize(
