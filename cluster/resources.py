@@ -104,6 +104,12 @@ def free_slots(cpus: float) -> int:
     return sum(int(left / cpus + _EPSILON) for left in free)
 
 
+def object_store_bytes() -> int:
+    """Of objects that the nodes' stores hold now: weights and rollouts on their way. It lags by about a second."""
+    name = "object_store_memory"
+    return int(ray.cluster_resources().get(name, 0) - ray.available_resources().get(name, 0))
+
+
 def _refusal(missing: Request, requests: Sequence[Request]) -> str:
     have = "\n".join(f"  node {i}: {n.cpus:g} CPU, {n.gpus:g} GPU" for i, n in enumerate(nodes()))
     need = "\n".join(f"  {request.name}: {request}" for request in requests)

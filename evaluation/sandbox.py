@@ -43,6 +43,7 @@ Status = Literal["ok", "error", "refused", "timeout", "too_large", "crashed"]
 Request = tuple[str, str]  # database path, SQL
 CHILD = Path(__file__).with_name("sandbox_child.py")
 START_TIMEOUT_S = 30.0
+START_ATTEMPTS = 3
 _PARENT_SLACK_S = 0.1  # the child's own alarm comes first
 _MAX_CACHED_SHARE = 16  # one result may take at most this share of the cache
 
@@ -167,7 +168,7 @@ class Sandbox:
         done, crashed = 0, -1
         while done < len(requests):
             if self._child is None:
-                self._child = _Child(self.limits)
+                self._child = _start_child(self.limits)
             for answer in self._child.answers(requests[done:]):
                 if answer[0].status == "crashed" and crashed != done:
                     crashed = done
@@ -176,6 +177,18 @@ class Sandbox:
                 done += 1
             if not self._child.alive:
                 self.close()
+
+
+def _start_child(limits: Limits) -> _Child:
+    """RuntimeError when none starts, whoever ends them."""
+    for _ in range(START_ATTEMPTS - 1):
+        with contextlib.suppress(_EndedEarly):
+            return _Child(limits)
+    return _Child(limits)
+
+
+class _EndedEarly(RuntimeError):
+    """The child's process was over before it was ready."""
 
 
 class _Child:
@@ -198,7 +211,10 @@ class _Child:
         self._send({**asdict(limits), "wall_s": limits.wall_s, "sqlite_limits": limits.of_sqlite()})
         if self._frames.read(START_TIMEOUT_S) is None:
             self.kill()
-            raise RuntimeError(f"the SQL sandbox did not start within {START_TIMEOUT_S} s ({sys.executable} {CHILD})")
+            what = f"the SQL sandbox ({sys.executable} {CHILD})"
+            if self._frames.ended:
+                raise _EndedEarly(f"{what} ended with code {self._process.returncode} before it was ready")
+            raise RuntimeError(f"{what} did not start within {START_TIMEOUT_S} s")
 
     def answers(self, requests: Sequence[Request]) -> Iterator[tuple[Execution, int]]:
         """Answers in order; ends early, with the verdict on the statement that did it, when the child dies."""

@@ -24,6 +24,7 @@ from sft.stores import is_url
 GIB, MIB = 2**30, 2**20
 BYTES = {"bfloat16": 2, "float32": 4}
 CONTEXT_GIB = sft_plan.CONTEXT_GIB
+MOST_ON_CPU = 1_000_000_000  # parameters
 GRAPHS_GIB = 0.6  # CUDA graphs of an engine with LoRA
 ENGINE_BATCH_TOKENS = 8192  # of one forward of the engine, at least
 LIVE_ADAPTERS = 3  # two policy versions, and one on its way
@@ -131,6 +132,20 @@ def disk(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     }
 
 
+def require_gpu_or_small(config: RlConfig) -> None:
+    """For a cluster without a GPU: UserError for a base that would need days there."""
+    try:
+        parameters = shape_of(config.model.path).parameters
+    except UserError:
+        return
+    if parameters > MOST_ON_CPU:
+        raise UserError(
+            f"the cluster has no GPU, and {config.model.path} has {parameters / 1e9:.1f} billion parameters (without "
+            f"one at most {MOST_ON_CPU / 1e9:g} are tried): add a node with a GPU, set RAY_ADDRESS to a cluster that "
+            "has one, or choose a smaller model.path"
+        )
+
+
 def require_disk(config: RlConfig) -> None:
     """UserError when a disk has no room for what the run keeps at least. A model of unknown shape is let through."""
     try:
@@ -140,19 +155,19 @@ def require_disk(config: RlConfig) -> None:
     rank = adapter_rank(config)
     adapter = shape.adapter_parameters(rank) * BYTES[config.model.dtype]
     checkpoints = (config.checkpoint.keep + 1) * checkpoint_bytes(shape, rank)
-    if is_url(config.checkpoint_place):
-        needs = {"run.dir": (config.run.path, adapter)}
-    elif config.checkpoint.dir:
-        needs = {"run.dir": (config.run.path, adapter), "checkpoint.dir": (Path(config.checkpoint_place), checkpoints)}
-    else:
+    needs = {"run.dir": (config.run.path, adapter)}
+    if not config.checkpoint.dir:
         needs = {"run.dir": (config.run.path, adapter + checkpoints)}
+    elif not is_url(config.checkpoint.dir):
+        needs["checkpoint.dir"] = Path(config.checkpoint_place), checkpoints
     for setting, (path, need) in needs.items():
         path.mkdir(parents=True, exist_ok=True)
+        need -= sum(file.stat().st_size for file in path.glob("**/*.safetensors"))  # of the run that is resumed
         if (free := shutil.disk_usage(path).free) < need:
             raise UserError(
-                f"{setting}: {path} must have room for {need / MIB:,.1f} MiB (the adapter, and checkpoint.keep + 1 = "
-                f"{config.checkpoint.keep + 1} checkpoints; rollouts come on top), but its disk has {free / MIB:,.1f} "
-                f"MiB free. Free some, or give another disk: {setting}=…"
+                f"{setting}: {path} must have room for {need / MIB:,.1f} MiB more (the adapter, and checkpoint.keep + "
+                f"1 = {config.checkpoint.keep + 1} checkpoints; rollouts come on top), but its disk has "
+                f"{free / MIB:,.1f} MiB free. Free some, or give another disk: {setting}=…"
             )
 
 

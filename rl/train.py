@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cluster.actor import Handle, spawn
-from cluster.resources import machine, nodes, require
+from cluster.resources import machine, nodes, object_store_bytes, require
 from cluster.runtime import start
 from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
@@ -38,7 +38,7 @@ from rl.evaluate import evaluate, save
 from rl.journal import Journal
 from rl.learner import Learner
 from rl.learners import Learners
-from rl.memory import adapter_rank, require_disk
+from rl.memory import adapter_rank, require_disk, require_gpu_or_small
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import Answer, RewardWorker, self_test
@@ -98,7 +98,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     directory = config.run.path
     identity = _identity(config, examples["train"])
     with ExitStack() as stack:
-        stack.enter_context(_locked(directory))
+        stack.enter_context(locked(directory))
         store = open_store(config.checkpoint_place)
         if config.run.overwrite:
             _clear(directory, store)
@@ -187,7 +187,8 @@ def _learn(run: Run) -> None:
         _evaluate_once(run, "sft", 0)
 
     def record(step: int, groups: list[Group], metrics: dict[str, float], seconds: dict[str, float]) -> None:
-        row = journal.record(step, groups, metrics, seconds)
+        store_mib = object_store_bytes() / 2**20
+        row = journal.record(step, groups, metrics | {"object_store_mib": store_mib}, seconds)
         if config.evaluation.every and step % config.evaluation.every == 0:
             _watch(run, step)
         if step % config.checkpoint.every == 0 or step == config.steps:
@@ -253,7 +254,10 @@ def _least_workers(config: RlConfig) -> int:
 
 def _placement(config: RlConfig) -> Placement:
     """For the cluster that is connected."""
-    return place(config, machine().cpus, sum(node.gpus for node in nodes()))
+    gpus = sum(node.gpus for node in nodes())
+    if not gpus:
+        require_gpu_or_small(config)
+    return place(config, machine().cpus, gpus)
 
 
 def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
@@ -353,7 +357,7 @@ def _identity(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[TextIO]:
+def locked(directory: Path) -> Iterator[TextIO]:
     """One driver per run directory."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("w") as lock:

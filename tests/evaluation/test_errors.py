@@ -21,6 +21,15 @@ def test_a_user_error_is_one_message_and_exit_code_2(error: Exception, capsys: p
     assert capsys.readouterr().err == "error: no such file\n"
 
 
+def test_a_full_disk_is_a_user_error_and_other_errors_of_files_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with open("/dev/full", "w") as full, pytest.raises(OSError) as caught:
+        full.write("x" * 1_000_000)
+    assert command(caught.value) == 2
+    assert "No space left on device\nThe disk must have room" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):
+        command(FileNotFoundError(2, "no such file"))
+
+
 def test_ctrl_c_is_130_and_success_is_0() -> None:
     assert command(KeyboardInterrupt()) == 130
     assert command(None) == 0

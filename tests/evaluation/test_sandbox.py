@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from evaluation.sandbox import Execution, Limits, Sandbox, Status
@@ -148,6 +149,19 @@ def test_a_child_that_dies_is_replaced_and_the_batch_goes_on(victim: str) -> Non
         results = sandbox.execute([(victim, "SELECT 2"), (victim, "SELECT 3")])
         assert [result.status for result in results] == ["ok", "ok"]
         assert sandbox.child_pid != pid
+
+
+def test_a_child_that_is_killed_while_it_starts_is_started_again(victim: str) -> None:
+    def kill_first() -> None:
+        while not (born := psutil.Process().children()):
+            time.sleep(0.001)
+        born[0].kill()
+
+    killer = threading.Thread(target=kill_first)
+    with Sandbox(QUICK) as sandbox:
+        killer.start()
+        assert sandbox.execute([(victim, "SELECT 2")])[0].status == "ok"
+        killer.join()
 
 
 def test_a_statement_whose_child_dies_twice_is_crashed_and_the_batch_goes_on(victim: str) -> None:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from evaluation.errors import UserError
 from rl import memory
 from rl.config import RlConfig
 from rl.plan import GIB, as_json, check_inputs, format_plan, layouts, main, plan
-from sft.config import load_config
+from sft.config import ModelConfig, RunConfig, load_config
 from sft.policy import publish
 from sft.shapes import shape_of
 
@@ -136,3 +137,26 @@ def test_the_command_takes_the_arguments_of_rl_train(capsys: pytest.CaptureFixtu
     assert found["steps"] == 3 and found["needs_data"] and found["device"] == "cuda"
     assert main(["--config", config]) == 0
     assert "bundles, one GPU for both" in capsys.readouterr().out
+
+
+def test_a_run_that_its_disk_cannot_hold_is_refused_before_it_starts(tmp_path, monkeypatch) -> None:
+    def disk_with(free: int) -> None:
+        monkeypatch.setattr("rl.memory.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+
+    config = RlConfig(init_adapter="a", run=RunConfig(name="x", dir=str(tmp_path)))
+    disk_with(20 << 20)
+    memory.require_disk(config)
+    disk_with(1 << 20)
+    with pytest.raises(UserError, match=r"run\.dir: .*room for .* MiB more .*has 1\.0 MiB free.*run\.dir=…"):
+        memory.require_disk(config)
+    (config.run.path / "checkpoints").mkdir()
+    with (config.run.path / "checkpoints" / "x.safetensors").open("wb") as file:
+        file.truncate(20 << 20)
+    memory.require_disk(config)  # a resumed run has most of it already
+
+
+def test_a_large_base_needs_a_gpu() -> None:
+    memory.require_gpu_or_small(RlConfig(init_adapter="a"))
+    large = RlConfig(init_adapter="a", model=ModelConfig(path=SEVEN))
+    with pytest.raises(UserError, match="no GPU.*7.6 billion parameters.*RAY_ADDRESS"):
+        memory.require_gpu_or_small(large)

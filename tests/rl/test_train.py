@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from evaluation.errors import UserError
+from rl.train import locked
 from tests.cluster.head import ray_head
 
 ROOT = Path(__file__).parents[2]
@@ -55,8 +58,8 @@ def metrics_of(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def trained_weights(run):
-    return (run / "checkpoints" / f"step_{STEPS:06d}" / "trained.safetensors").read_bytes()
+def trained_adapter(run):
+    return (run / "adapter" / "adapter_model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +91,22 @@ def test_the_whole_loop_learns_from_executed_sql_and_reports(undisturbed):
     assert {r["verdict"] for r in rollouts if r["reward"] > 0} == {"correct"}
 
 
-def test_a_killed_run_resumes_to_the_same_adapter_bit_for_bit(runs, undisturbed):
-    line = rl_command(runs, "killed")
+def test_a_killed_run_whose_disk_is_lost_resumes_from_a_url_to_the_same_adapter_bit_for_bit(
+    runs, undisturbed, tmp_path
+):
+    line = [*rl_command(runs, "killed"), f"checkpoint.dir=file://{tmp_path}"]
     driver = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children = kill_after_step(driver, runs / "killed", 3)
     _, alive = psutil.wait_procs(children, timeout=150)  # Ray notices the loss of its driver by itself, in its own time
     assert not alive, f"left behind: {[p.cmdline()[:3] for p in alive]}"
+    first = metrics_of(runs / "killed")[0]
+    shutil.rmtree(runs / "killed")
     assert "resuming" in finished(line)
-    assert [row["step"] for row in metrics_of(runs / "killed")] == [1, 2, 3, 4]
-    assert trained_weights(runs / "killed") == trained_weights(undisturbed)
+    rows = metrics_of(runs / "killed")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4] and rows[0] == first
+    assert {path.name for path in (runs / "killed" / "evaluations").iterdir()} == {"base.json", "sft.json", "rl.json"}
+    assert trained_adapter(runs / "killed") == trained_adapter(undisturbed)
+    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == ["step_000002", "step_000004"]
 
 
 def test_a_job_whose_driver_is_killed_is_resumed_by_the_same_line_on_the_same_cluster(runs, undisturbed, tmp_path):
@@ -117,7 +127,7 @@ def test_a_job_whose_driver_is_killed_is_resumed_by_the_same_line_on_the_same_cl
     assert step < 2 or "resuming" in again.stdout
     assert f"the run lies in {runs} on the head" in again.stdout and "SUCCEEDED" in again.stdout
     assert [row["step"] for row in metrics_of(runs / "job")] == [1, 2, 3, 4]
-    assert trained_weights(runs / "job") == trained_weights(undisturbed), f"killed after step {step}"
+    assert trained_adapter(runs / "job") == trained_adapter(undisturbed), f"killed after step {step}"
 
 
 def driver_of_job(name):
@@ -163,3 +173,14 @@ def test_bad_input_is_one_message_and_nothing_is_written(tmp_path, setting, mess
     assert message in result.stderr and "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) < 24
     assert not list(tmp_path.iterdir())
+
+
+def test_two_drivers_do_not_share_a_run_directory(tmp_path):
+    with (
+        locked(tmp_path / "run"),
+        pytest.raises(UserError, match=r"in use by another driver.*run\.name"),
+        locked(tmp_path / "run"),
+    ):
+        pass
+    with locked(tmp_path / "run"):
+        pass

@@ -59,7 +59,8 @@ def test_a_write_that_was_cut_short_is_no_checkpoint(tmp_path, monkeypatch, kind
     if isinstance(store, Folder):
         monkeypatch.setattr("sft.stores.os.rename", lambda *paths: (_ for _ in ()).throw(Cut))
     else:
-        put, sent = store._fs.put_file, []
+        put = store._fs.put_file
+        sent: list[str] = []
 
         def once(local, target):
             if sent:
