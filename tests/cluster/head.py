@@ -25,6 +25,7 @@ START_S = 120
 class Head:
     address: str
     env: dict[str, str]  # what a client needs beside its own environment
+    pid: int  # of `ray start`, whose children are all of Ray
 
     def get(self, path: str, data: bytes | None = None) -> Any:
         """JSON of the dashboard; a POST when there is data."""
@@ -55,7 +56,7 @@ def ray_head(num_cpus: int) -> Iterator[Head]:
     with (folder / "head.log").open("w") as log:
         head = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True)
     try:
-        running = Head(f"http://127.0.0.1:{port}", env)
+        running = Head(f"http://127.0.0.1:{port}", env, head.pid)
         _wait(running, head, folder / "head.log")
         yield running
     finally:

@@ -1,5 +1,6 @@
 """Jobs on a real Ray head with token authentication."""
 
+import json
 import os
 import re
 import signal
@@ -7,9 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.dashboard import TIMEOUT_S
@@ -77,6 +81,19 @@ def test_a_cluster_that_is_not_there_or_does_not_take_our_token_is_refused_in_se
         assert done.returncode == 2 and message in done.stderr, done.stdout + done.stderr
         assert "Traceback" not in done.stderr and head.env["RAY_AUTH_TOKEN"] not in done.stdout + done.stderr
         assert time.monotonic() - began < 30
+
+
+def test_nothing_of_the_cluster_listens_beyond_the_loopback_and_no_job_starts_without_the_token(head: Head) -> None:
+    family = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
+    sockets = [socket for process in family for socket in process.net_connections()]
+    listening = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    assert listening and {ip.removeprefix("::ffff:") for ip in listening} <= {"127.0.0.1", "::1"}, listening
+    job, kind = json.dumps({"entrypoint": "touch /tmp/taken"}).encode(), {"Content-Type": "application/json"}
+    for headers in (kind, kind | {"Authorization": f"Bearer {'0' * 64}"}):
+        request = urllib.request.Request(f"{head.address}/api/jobs/", job, headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert refused.value.code in (401, 403)
 
 
 def test_a_port_that_accepts_and_says_nothing_is_given_up(head: Head) -> None:
