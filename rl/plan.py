@@ -94,8 +94,8 @@ def plan(config: RlConfig, device: Device | None = None) -> Plan:
         parts,
         memory.disk(config, shape),
         int(config.engine.kv_cache_gib * GIB) // memory.kv_bytes_per_token(config, shape),
-        published=memory.BYTES[config.model.dtype] * trainable * engines(config),
-        reduced=4 * trainable if ranks(config) > 1 else 0,
+        published=memory.BYTES[config.model.dtype] * trainable * config.engine.replicas,
+        reduced=4 * trainable if config.learner.ranks > 1 else 0,
         needs_data=config.data.benchmark != "tiny",
     )
 
@@ -115,31 +115,11 @@ def check_inputs(config: RlConfig, data: Path | None) -> None:
         )
 
 
-def ranks(config: RlConfig) -> int:
-    """Learner ranks, each with a whole base."""
-    return config.learner.ranks
-
-
-def engines(config: RlConfig) -> int:
-    return config.engine.replicas
-
-
-def tensor_parallel(config: RlConfig) -> int:
-    """GPUs of one engine."""
-    return config.engine.tensor_parallel
-
-
-def reward_workers(config: RlConfig) -> int:
-    """ "auto" takes what is free, and at least one."""
-    workers = config.reward.workers
-    return 1 if workers == "auto" else workers
-
-
 def process_memory(config: RlConfig, shape: ModelShape, device: Device) -> dict[str, dict[str, int]]:
     """Bytes by process and part. On "cpu" the parts are in the node's memory, and nothing is CUDA's."""
     parts = {
         "learner": memory.learner_memory(config, shape),
-        "engine": memory.engine_memory(config, shape, tensor_parallel(config)),
+        "engine": memory.engine_memory(config, shape, config.engine.tensor_parallel),
         "engine, while the served base is made": memory.export_memory(config, shape),
     }
     if device == "cpu":
@@ -151,17 +131,17 @@ def layouts(config: RlConfig, parts: Mapping[str, Mapping[str, int]], device: De
     """cpu; or each on a GPU of its own, and where there are just two of them also both on one."""
     learner = sum(parts["learner"].values())
     engine = max(sum(part.values()) for name, part in parts.items() if name.startswith("engine"))
-    tp = tensor_parallel(config)
-    rewards = Bundle("reward worker", reward_workers(config), CPUS, 0, 0, _host("reward worker", 0))
+    ranks, engines, parallel = config.learner.ranks, config.engine.replicas, config.engine.tensor_parallel
+    rewards = Bundle("reward worker", config.reward.least_workers, CPUS, 0, 0, _host("reward worker", 0))
     both = [
-        Bundle("learner", ranks(config), CPUS, 1, learner, _host("learner", memory.CUDA_HOST_GIB)),
-        Bundle("engine", engines(config), CPUS, tp, engine, _host("engine", memory.CUDA_HOST_GIB)),
+        Bundle("learner", ranks, CPUS, 1, learner, _host("learner", memory.CUDA_HOST_GIB)),
+        Bundle("engine", engines, CPUS, parallel, engine, _host("engine", memory.CUDA_HOST_GIB)),
     ]
     if device == "cpu":
         moved = [replace(b, gpus=0, gpu_bytes=0, host_bytes=_host(b.name, b.gpu_bytes / GIB)) for b in both]
         return {"on CPUs": [*moved, rewards]}
     apart = {"a GPU each": [*both, rewards]}
-    if (ranks(config), engines(config), tp) != (1, 1, 1):
+    if (ranks, engines, parallel) != (1, 1, 1):
         return apart
     return apart | {"one GPU for both": [*(replace(b, gpus=0.5) for b in both), rewards]}
 
@@ -207,9 +187,9 @@ def format_plan(plan: Plan) -> str:
     lines += _part_lines("disk, GiB", plan.disk)
     lines.append(f"a learner's longest micro-batch: {memory.micro_batch_tokens(config):,} tokens")
     lines.append(_kv_line(plan))
-    lines.append(f"published per step: {plan.published / 2**20:,.1f} MiB to {engines(config)} engine(s)")
+    lines.append(f"published per step: {plan.published / 2**20:,.1f} MiB to {config.engine.replicas} engine(s)")
     if plan.reduced:
-        lines.append(f"all-reduced per step: {plan.reduced / 2**20:,.1f} MiB by each of {ranks(config)} ranks")
+        lines.append(f"all-reduced per step: {plan.reduced / 2**20:,.1f} MiB by each of {config.learner.ranks} ranks")
     return "\n".join(lines)
 
 

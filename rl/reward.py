@@ -40,6 +40,11 @@ class RewardConfig(Settings):
     )
     shuffled: bool = Field(False, description="control: permute the rewards inside every group")
 
+    @property
+    def least_workers(self) -> int:
+        """Without so many the run does not start."""
+        return 1 if self.workers == "auto" else self.workers
+
 
 PARTS = ("correct", "executable", "simple", "format")
 

@@ -134,7 +134,7 @@ def _assemble(
 ) -> tuple[EnginePolicy, PooledRewards, list[Example]]:
     """Starts the actors, checks the reward, and keeps the training questions whose golds can be rewarded."""
     where = _placement(config)
-    require(where.requests(config, _least_workers(config)))
+    require(where.requests(config, config.reward.least_workers))
     print(
         f"starting {config.learner.ranks} learner, {config.engine.replicas} engine and {config.reward.workers} reward "
         "actors",
@@ -244,12 +244,9 @@ def _evaluate_once(run: Run, name: str, policy_step: int | None) -> None:
 def _slots(config: RlConfig) -> int:
     """CPU slots of a Ray started here: slots are bookkeeping, and one machine may hold more of them than cores."""
     here = machine()
-    workers = _least_workers(config) if config.reward.workers != "auto" else max(1, int(here.cpus) - 1)
+    auto = max(1, int(here.cpus) - 1)
+    workers = auto if config.reward.workers == "auto" else config.reward.workers
     return math.ceil(sum(r.cpus * r.count for r in place(config, here.cpus, here.gpus).requests(config, workers)))
-
-
-def _least_workers(config: RlConfig) -> int:
-    return 1 if config.reward.workers == "auto" else config.reward.workers
 
 
 def _placement(config: RlConfig) -> Placement:
