@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from evaluation.errors import UserError
 from rl.config import RlConfig
-from sft.config import Settings, SftConfig, known_keys, load_config
+from sft.config import Settings, SftConfig, known_keys, leaves, load_config
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 REPORT = "report"
@@ -136,7 +135,7 @@ def _homes(override: str, variant: str) -> list[type[BaseModel]]:
 def _check_budget(plan: Plan, common: Plan) -> None:
     """Compares the resolved settings, so that no way of writing an override gets around it."""
     pairs = ((common.sft, plan.sft), (common.rl, plan.rl))
-    for before, after in (tuple(dict(_leaves(c.model_dump(mode="json"))) for c in pair) for pair in pairs):
+    for before, after in (tuple(dict(leaves(c.model_dump(mode="json"))) for c in pair) for pair in pairs):
         changed = [key for key in before if _in_budget(key) and before[key] != after[key]]
         if changed:
             key = changed[0]
@@ -149,14 +148,6 @@ def _check_budget(plan: Plan, common: Plan) -> None:
 
 def _in_budget(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in BUDGET)
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _shown(value: Any) -> str:

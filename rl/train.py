@@ -44,7 +44,7 @@ from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import Answer, RewardWorker, self_test
 from rl.types import Group
 from sft import checkpoint, provenance
-from sft.config import load_config, write_resolved
+from sft.config import leaves, load_config, write_resolved
 from sft.examples import PromptEncoder
 from sft.policy import load_tokenizer, read_adapter, save_adapter
 from sft.stores import Store, open_store
@@ -54,6 +54,12 @@ OUTPUTS = (
     "config.json", "metrics.jsonl", "dev.jsonl", "rollouts", "tensorboard", "checkpoints", "evaluations", "adapter",
     "report", "quarantine.jsonl", "sft_metrics.jsonl", "seconds.json",
 )  # fmt: skip
+MAY_CHANGE: dict[str, Any] = {
+    **dict.fromkeys(("steps", "run", "engine", "evaluation", "checkpoint", "alarm"), True),
+    **dict.fromkeys(("init_adapter", "sft_metrics"), True),
+    "data": {"checked"}, "reward": {"workers"}, "learner": {"ranks"},
+}  # fmt: skip
+"""Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
 SELF_TEST_QUESTIONS = 32
 CANARY_PROMPTS = 4
 
@@ -340,17 +346,15 @@ def _usable(examples: list[Example], rewards: PooledRewards) -> list[Example]:
 
 
 def _identity(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
-    """Digests of what a resumed run must share with its checkpoint."""
-    kept = config.model_dump(exclude={"steps", "run", "engine", "evaluation", "checkpoint", "alarm", "sft_metrics"})
-    kept["seed"] = config.run.seed
-    kept["reward"].pop("workers")
-    kept["learner"].pop("ranks")
+    """What a resumed run must share with its checkpoint: settings by key, and digests of what they name."""
+    kept = config.model_dump(mode="json", exclude=MAY_CHANGE)
     data = hashlib.sha256()
     for example in train:
         data.update(repr((example.id, example.question, example.gold_sql)).encode())
     adapter = read_adapter(Path(config.init_adapter)).digest if config.init_adapter else ""
-    settings = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-    return {"settings": settings[:16], "training data": data.hexdigest()[:16], "init_adapter": adapter[:16]}
+    settings = {key: json.dumps(value) for key, value in leaves(kept)}
+    digests = {"training data": data.hexdigest()[:16], "init_adapter": adapter[:16]}
+    return settings | {"run.seed": str(config.run.seed)} | digests
 
 
 @contextmanager

@@ -187,6 +187,19 @@ def write_resolved(config: BaseModel, run_dir: Path) -> Path:
     return target
 
 
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(key with its dots, value) of nested settings.
+
+    >>> list(leaves({"steps": 3, "model": {"path": "x"}}))
+    [('steps', 3), ('model.path', 'x')]
+    """
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
 def known_keys(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every leaf key with its dots: run.name, train.epochs, …"""
     for name, field in cls.model_fields.items():

@@ -25,7 +25,7 @@ from evaluation.errors import UserError
 from sft import attention, checkpoint
 from sft.answers import answer_hidden, score_answers
 from sft.batches import packed_batches, schedule
-from sft.config import SftConfig
+from sft.config import SftConfig, leaves
 from sft.device import detect
 from sft.examples import TrainingExample
 from sft.packing import PackedBatch
@@ -160,11 +160,10 @@ def trl_config(config: SftConfig, steps: int) -> TrlConfig:
 
 
 def identity_of(config: SftConfig, items: Sequence[TrainingExample]) -> dict[str, str]:
-    """Digests of what a resumed run must share with its checkpoint."""
-    kept = config.model_dump(mode="json", exclude={"run", "checkpoint"}) | {"seed": config.run.seed}
-    kept["train"].pop("log_every")
+    """What a resumed run must share with its checkpoint: settings by key, and a digest of the data."""
+    kept = config.model_dump(mode="json", exclude={"run": True, "checkpoint": True, "train": {"log_every"}})
     data = hashlib.sha256()
     for item in items:
         data.update(repr((item.example.id, item.prompt_ids, item.completion_ids)).encode())
-    settings = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
-    return {"settings": settings.hexdigest()[:16], "training data": data.hexdigest()[:16]}
+    settings = {key: json.dumps(value) for key, value in leaves(kept)}
+    return settings | {"run.seed": str(config.run.seed), "training data": data.hexdigest()[:16]}

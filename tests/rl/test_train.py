@@ -91,6 +91,15 @@ def test_the_whole_loop_learns_from_executed_sql_and_reports(undisturbed):
     assert {r["verdict"] for r in rollouts if r["reward"] > 0} == {"correct"}
 
 
+def test_a_run_does_not_go_on_with_other_settings_and_stays_as_it_was(runs, undisturbed):
+    before = {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()}
+    line = [*rl_command(runs, "undisturbed"), "learner.learning_rate=1e-5"]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2, result.stderr
+    assert "made with another learner.learning_rate (then 0.003, now 1e-05)" in result.stderr
+    assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
+
+
 def test_a_killed_run_whose_disk_is_lost_resumes_from_a_url_to_the_same_adapter_bit_for_bit(
     runs, undisturbed, tmp_path
 ):
