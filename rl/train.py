@@ -109,6 +109,11 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         if config.run.overwrite:
             _clear(directory, store)
         saved = checkpoint.newest(store, identity)  # refuses a foreign run before anything starts
+        if saved and saved.step > config.steps:
+            raise UserError(
+                f"{store} has learned {saved.step} steps, more than steps = {config.steps}: raise it, give another "
+                "run.name, or start anew with run.overwrite=true; the existing run is untouched"
+            )
         require_disk(config)
         write_resolved(config, directory)
         stack.enter_context(start(num_cpus=_slots(config)))

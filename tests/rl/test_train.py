@@ -91,12 +91,18 @@ def test_the_whole_loop_learns_from_executed_sql_and_reports(undisturbed):
     assert {r["verdict"] for r in rollouts if r["reward"] > 0} == {"correct"}
 
 
-def test_a_run_does_not_go_on_with_other_settings_and_stays_as_it_was(runs, undisturbed):
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("learner.learning_rate=1e-5", "made with another learner.learning_rate (then 0.003, now 1e-05)"),
+        ("steps=3", "has learned 4 steps, more than steps = 3"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_settings_and_stays_as_it_was(runs, undisturbed, setting, message):
     before = {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()}
-    line = [*rl_command(runs, "undisturbed"), "learner.learning_rate=1e-5"]
+    line = [*rl_command(runs, "undisturbed"), setting]
     result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 2, result.stderr
-    assert "made with another learner.learning_rate (then 0.003, now 1e-05)" in result.stderr
+    assert result.returncode == 2 and message in result.stderr, result.stderr
     assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
 
 
