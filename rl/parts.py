@@ -213,11 +213,11 @@ class PooledRewards:
         ]
 
 
-def reward_pool(config: RewardConfig, quarantine: Path) -> Pool:
+def reward_pool(config: RewardConfig, quarantine: Path, worker: type[RewardWorker] = RewardWorker) -> Pool:
     """The reward actors. A question whose judging costs two of them comes back as None; its answers go on file and are
     never run again."""
     return Pool(
-        RewardWorker,
+        worker,
         config.deadline_s,
         method="judge_groups",
         size=config.workers,

@@ -1,8 +1,11 @@
 """Learner ranks and engines as real actors: several do what one does, and one that is killed costs nothing."""
 
+import json
+import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import psutil
 import pytest
@@ -10,9 +13,12 @@ from safetensors.torch import load
 
 from cluster.actor import Handle, spawn
 from cluster.runtime import start
-from rl.engines import Engine, Engines, ServedGenerator, divide
+from evaluation.benchmarks import Example, load_examples
+from rl.engines import Engine, Engines, SamplesMissing, ServedGenerator, divide
 from rl.learner import Learner, LearnerConfig
 from rl.learners import Learners, share_out
+from rl.parts import PooledRewards, reward_pool
+from rl.reward import Answer, Judged, RewardConfig, RewardWorker
 from rl.types import Group, Reward, Rollout
 from sft.config import LoraConfig, ModelConfig
 from sft.sampling import Sampling
@@ -163,3 +169,45 @@ def test_engines_share_the_tokens_and_keep_databases_together() -> None:
     assert [sum(lengths[n] for n in share) for share in shares] == [60, 60]
     assert {databases[n] for n in shares[1]} == {"b"}
     assert divide([], [], 2) == [[], []]
+
+
+class ShortEngine:
+    """Answers, but with one sample per prompt, whatever it is asked for."""
+
+    def submit(self, name: str, prompts: list, *request: object) -> None:
+        self.prompts = prompts
+
+    def take_timed(self, name: str, within_s: float) -> tuple[list[list[int]], float]:
+        return [[1] for _ in self.prompts], 0.0
+
+
+def test_an_engine_that_returns_too_few_samples_ends_the_run() -> None:
+    handle = spawn(ShortEngine, name="short", num_cpus=0.1)
+    engines = Engines([Engine(handle, PATIENCE_S, keep=2)])
+    with pytest.raises(SamplesMissing, match=r"short must return 4 samples per prompt, got \[1\]"):
+        list(engines.sample([[1, 2]], ["db"], Sampling(4, 1.0, max_tokens=4, seed=0), 0, parts=1))
+    handle.kill()
+
+
+class LethalWorker(RewardWorker):
+    """Dies of one query, as of a crash that no sandbox catches."""
+
+    def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:
+        if any("lethal" in answer.sql for _, answers in groups for answer in answers):
+            os._exit(1)
+        return super().judge_groups(groups)
+
+
+def test_a_question_that_kills_workers_earns_nothing_and_is_never_asked_again(tmp_path: Path) -> None:
+    examples = load_examples("tiny", "dev")[:6]
+    sqls = [e.gold_sql if n != 2 else "SELECT lethal" for n, e in enumerate(examples)]
+    rollouts = [[Rollout(e.id, 0, [1], [1], [0.0], "stop", 0, sql)] for e, sql in zip(examples, sqls, strict=True)]
+    config, file = RewardConfig(), tmp_path / "quarantine.jsonl"
+    expected = [["correct"], ["correct"], ["lost"], ["correct"], ["correct"], ["correct"]]
+    for deaths in (2, 0):
+        with reward_pool(config, file, LethalWorker) as pool:
+            rewards = PooledRewards(pool, config, seed=0, max_tokens=8).reward(examples, rollouts)
+            assert [[reward.verdict for reward in group] for group in rewards] == expected
+            assert rewards[2][0].value == 0 and pool.restarts == deaths
+    (entry,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert examples[2].id in json.dumps(entry)
