@@ -88,7 +88,8 @@ class Pending:
         while not ray.wait([self.ref], timeout=_until(deadline), fetch_local=False)[0]:
             if time.monotonic() >= deadline:
                 raise WaitTimeout(self._timed_out(timeout_s))
-            log.info("waiting %.0f s for %s, deadline %.0f s", time.monotonic() - self._since, self.what, timeout_s)
+            waited, why = time.monotonic() - self._since, self._handle.missing()
+            log.info("waiting %.0f s for %s, deadline %.0f s%s", waited, self.what, timeout_s, why and f": {why}")
         return fetch(self.ref, self._handle, self.what, max(1.0, deadline - time.monotonic()))
 
     def _timed_out(self, timeout_s: float) -> str:
@@ -145,9 +146,9 @@ class Handle:
         try:
             self.built.result(timeout_s)
         except WaitTimeout as error:
-            if self.process():
+            if not (why := self.missing()):
                 raise
-            raise ResourcesMissing(f"{error}\nIt asks for {self._request}; {describe_free()}.") from None
+            raise ResourcesMissing(f"{error}\nIt is {why}.") from None
         return fetch(self._process_ref, self, f"starting {self.name}", timeout_s=30)
 
     def kill(self) -> None:
@@ -162,6 +163,10 @@ class Handle:
     def queued(self) -> int:
         """Calls sent and not answered."""
         return len(self._still_waiting())
+
+    def missing(self) -> str:
+        """What it waits for while no node has room for it, as a phrase for messages; "" when it has its place."""
+        return "" if self.process() else f"not placed yet, it asks for {self._request}; {describe_free()}"
 
     def process(self) -> Process | None:
         """None until it has been placed."""

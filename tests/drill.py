@@ -36,6 +36,7 @@ SMALL = (
 )  # fmt: skip
 LEFT_ALONE_S = 150.0  # Ray notices the loss of its driver in its own time
 RUN_S = 900.0
+START_ATTEMPTS = 3
 
 
 @dataclass
@@ -241,23 +242,33 @@ def _cluster(directory: Path) -> Iterator[tuple[dict[str, str], list[psutil.Proc
         [ray, "start", "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={short}", *common],
         *[[ray, "start", f"--address=127.0.0.1:{port}", *common]] * 2,
     )
+    settings = os.environ | env | {"RAY_process_group_cleanup_enabled": "true"}
+    settings.pop("RAY_ADDRESS")
     started: list[psutil.Process] = []
     directory.mkdir(parents=True, exist_ok=True)
     try:
         for number, line in enumerate(lines):
-            with (directory / f"node-{number}.log").open("wb") as log:
-                clean = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-                extra = {"RAY_process_group_cleanup_enabled": "true"}
-                keep = clean | extra | {k: v for k, v in env.items() if k != "RAY_ADDRESS"}
-                process = subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT, env=keep)
-            started.append(psutil.Process(process.pid))
-            _wait_for(lambda n=number: _raylet(started[n]) is not None, 120, f"node {number} to start")  # type: ignore[misc]
+            _start_node(line, directory / f"node-{number}.log", settings, started)
         yield env, [raylet for one in started if (raylet := _raylet(one))]
     finally:
         family = [one for top in started if top.is_running() for one in (*top.children(recursive=True), top)]
         for one in family:
             if one.is_running():
                 one.kill()
+
+
+def _start_node(line: Sequence[str], log: Path, environment: dict[str, str], started: list[psutil.Process]) -> None:
+    """Returns when the node is part of the cluster. On a busy machine Ray gives up early: then once more."""
+    for _ in range(START_ATTEMPTS):
+        with log.open("wb") as output:
+            process = psutil.Popen(line, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        started.append(process)
+        deadline = time.monotonic() + RUN_S
+        while process.poll() is None and time.monotonic() < deadline:
+            if "block forever" in log.read_text():
+                return
+            time.sleep(0.1)
+    raise AssertionError(f"{log} did not start: {log.read_text()[-2000:]}")
 
 
 KINDS: dict[str, Callable[[Setting, str, random.Random], tuple[str, Job]]] = {
