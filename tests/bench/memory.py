@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.steps < SETTLED + 2 * WINDOW:
         parser.error(f"--steps must be at least {SETTLED + 2 * WINDOW}, got {options.steps}")
     out = (options.out or Path(tempfile.mkdtemp(prefix="rollsql-memory-"))).resolve()
-    sizes = measure(out, [f"steps={options.steps}", *SMALL, *options.settings])
+    sizes = measure(out, options.steps, [f"steps={options.steps}", *SMALL, *options.settings])
     last = options.steps - 1
     growths = {name: growth(by_step, last) for name, by_step in sizes.items() if is_lasting(by_step, last)}
     for name, by_step in sorted(sizes.items()):
@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(out: Path, settings: Sequence[str]) -> Sizes:
-    """Runs it; MiB by process and finished step."""
+def measure(out: Path, last: int, settings: Sequence[str]) -> Sizes:
+    """Runs it; MiB by process and finished step, but for the last step, when all of it ends."""
     common = ["--config", "sft/configs/tiny.toml", f"run.dir={out}", "run.name=warm"]
     subprocess.run([sys.executable, "-m", "sft.train", *common], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     line = [sys.executable, "-m", "rl.train", "--config", "rl/configs/tiny.toml", f"run.dir={out}", "run.name=run"]
@@ -81,7 +81,7 @@ def measure(out: Path, settings: Sequence[str]) -> Sizes:
         driver = psutil.Popen(line, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
         names: dict[int, str] = {driver.pid: "driver"}
         while driver.poll() is None:
-            if step := steps_done(out / "run" / "metrics.jsonl"):
+            if (step := steps_done(out / "run" / "metrics.jsonl")) and step < last:
                 for process in (driver, *driver.children(recursive=True)):
                     _note(sizes, names, process, step)
             time.sleep(0.2)
