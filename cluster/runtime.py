@@ -24,8 +24,8 @@ _TOKEN_REMEDY = (
     "does the cluster ask for a token? Set RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or in the file named "
     "by RAY_AUTH_TOKEN_PATH; else check that it is a Ray cluster of this version"
 )
-# Read by Ray's daemons at start: children of a killed actor die with it, no worker waits idle for a task, and the history
-# of calls, which nobody looks at without a dashboard, does not grow.
+# Read by Ray's daemons at start: children of a killed actor die with it, no worker waits idle for a task, and the
+# history of calls, which only a dashboard shows, is not kept.
 _LOCAL_ENV = {
     "RAY_process_group_cleanup_enabled": "true",
     "RAY_prestart_worker_first_driver": "false",

@@ -188,6 +188,7 @@ def test_on_this_machine_relative_paths_are_taken_from_here_unless_the_package_h
     command = ["python", "-m", "rl.train", "--config", "rl/a.toml", "steps=3", "--data", "spider"]
     settings = {
         "run.dir": "runs",
+        "checkpoint.dir": "s3://bucket/runs",
         "init_adapter": "runs/warm",
         "model.path": "Qwen/Qwen2.5-Coder-7B",
         "sft_metrics": "",
