@@ -3,9 +3,9 @@
 python -m tests.bench.memory [--steps 500] [--out DIR] [key.sub=value …]
 
 A warm-up and a run of rl/configs/tiny.toml with small steps. After each step the driver, the actors, their children and
-Ray's daemons are measured from outside, at whatever they are doing. Growth is the least of the last fifty steps over the
-least of steps 50 to 99, minus one: what a step takes for a while is gone in some of them, and what leaks is not. A
-process that starts after that is reported, not compared. DIR gets memory.png and memory.json, with every value.
+Ray's daemons are measured from outside, whatever they are at. Growth is the least of the last fifty steps over that of
+steps 50 to 99, minus one: what a step takes for a while is gone in some of them, and what leaks is not. A process that
+starts after that is reported, not compared. DIR gets memory.png and memory.json, with every value.
 The last line is one JSON object.
 """
 
