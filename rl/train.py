@@ -105,16 +105,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     identity = _identity(config, examples["train"])
     with ExitStack() as stack:
         stack.enter_context(locked(directory))
-        store = open_store(config.checkpoint_place)
-        if config.run.overwrite:
-            _clear(directory, store)
-        saved = checkpoint.newest(store, identity)  # refuses a foreign run before anything starts
-        if saved and saved.step > config.steps:
-            raise UserError(
-                f"{store} has learned {saved.step} steps, more than steps = {config.steps}: raise it, give another "
-                "run.name, or start anew with run.overwrite=true; the existing run is untouched"
-            )
-        require_disk(config)
+        store, saved = _open_run(config, identity)
         write_resolved(config, directory)
         stack.enter_context(start(num_cpus=_slots(config)))
         policy, rewards, train = _assemble(config, examples["train"], encoder, stack)
@@ -129,6 +120,22 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     report = write_report(directory)
     print(f"report: {report}", flush=True)
     return report
+
+
+def _open_run(config: RlConfig, identity: dict[str, str]) -> tuple[Store, checkpoint.Checkpoint | None]:
+    """Where the checkpoints go, and the one to go on from. UserError, before anything starts: it is of a run of other
+    settings or data or of more steps, or there is no room on the disk."""
+    store = open_store(config.checkpoint_place)
+    if config.run.overwrite:
+        _clear(config.run.path, store)
+    saved = checkpoint.newest(store, identity)
+    if saved and saved.step > config.steps:
+        raise UserError(
+            f"{store} has learned {saved.step} steps, more than steps = {config.steps}: raise it, give another "
+            "run.name, or start anew with run.overwrite=true; the existing run is untouched"
+        )
+    require_disk(config)
+    return store, saved
 
 
 def _clear(directory: Path, store: Store) -> None:
@@ -186,8 +193,7 @@ def _learn(run: Run) -> None:
     """Resumes from the newest whole checkpoint, or evaluates the warm-up and begins."""
     config, journal = run.config, Journal(run.directory, run.config.steps)
     alarms = Alarms(config.alarm)
-    saved = run.saved
-    done = saved.step if saved else 0
+    saved, done = run.saved, run.saved.step if run.saved else 0
     journal.restore(done, saved.files if saved else {})
     if saved:
         print(f"resuming {run.directory} after step {done} of {config.steps}", flush=True)
