@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from evaluation.benchmarks import Example
 from evaluation.metrics import Z_95, wilson_interval
+from evaluation.score import write_whole
 from rl.parts import EnginePolicy, PooledRewards, answer_of
 from sft.generator import Sampling
 
@@ -91,6 +91,4 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 def save(path: Path, result: dict[str, Any]) -> None:
     """JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1))
-    os.replace(partial, path)
+    write_whole(path, json.dumps(result, indent=1))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.tensorboard import SummaryWriter
 
+from evaluation.score import write_whole
 from rl.types import Group, Reward
 
 
@@ -90,7 +91,8 @@ class Journal:
         for name in self.KEPT:
             path, content = self.run_dir / name, files.get(f"run/{name}")
             if content is not None:
-                _replace(path, content)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, content.decode())
             elif name.endswith(".jsonl"):
                 path.unlink(missing_ok=True)
         self._events = self._writer(purge_step=step + 1)
@@ -148,10 +150,3 @@ def _rollout_row(group: Group, k: int, reward: Reward, advantage: float) -> dict
         "token_ids": list(rollout.token_ids),
         "log_probs": list(rollout.log_probs),
     }
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import random
-import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -105,7 +104,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     identity = _identity(config, examples["train"])
     with ExitStack() as stack:
         stack.enter_context(locked(directory))
-        store, saved = _open_run(config, identity)
+        store, saved = open_run(config, identity)
         write_resolved(config, directory)
         stack.enter_context(start(num_cpus=_slots(config)))
         policy, rewards, train = _assemble(config, examples["train"], encoder, stack)
@@ -122,12 +121,14 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     return report
 
 
-def _open_run(config: RlConfig, identity: dict[str, str]) -> tuple[Store, checkpoint.Checkpoint | None]:
+def open_run(config: RlConfig, identity: dict[str, str]) -> tuple[Store, checkpoint.Checkpoint | None]:
     """Where the checkpoints go, and the one to go on from. UserError, before anything starts: it is of a run of other
     settings or data or of more steps, or there is no room on the disk."""
     store = open_store(config.checkpoint_place)
     if config.run.overwrite:
-        _clear(config.run.path, store)
+        for name in store.names():
+            store.drop(name)
+        config.run.clear(OUTPUTS)
     saved = checkpoint.newest(store, identity)
     if saved and saved.step > config.steps:
         raise UserError(
@@ -136,15 +137,6 @@ def _open_run(config: RlConfig, identity: dict[str, str]) -> tuple[Store, checkp
         )
     require_disk(config)
     return store, saved
-
-
-def _clear(directory: Path, store: Store) -> None:
-    """Removes what an earlier run of the name has left, and nothing else."""
-    for name in store.names():
-        store.drop(name)
-    for name in OUTPUTS:
-        path = directory / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _assemble(

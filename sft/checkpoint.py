@@ -57,22 +57,31 @@ def newest(store: Store, identity: dict[str, str]) -> Checkpoint | None:
 
     UserError when it was made with another model, data or settings (`identity`): the run is left untouched.
     """
-    for name in _newest_first(store):
-        with store.fetched(name) as path:
-            if manifest := _valid_manifest(path, f"{store}/{name}"):
-                _check_identity(f"{store}/{name}", manifest["identity"], identity)
-                files = {file: (path / file).read_bytes() for file in manifest["files"]}
-                return Checkpoint(int(manifest["step"]), files, manifest["identity"])
-    return None
+    with _newest_whole(store, identity) as found:
+        if found is None:
+            return None
+        path, manifest = found
+        files = {file: (path / file).read_bytes() for file in manifest["files"]}
+        return Checkpoint(int(manifest["step"]), files, manifest["identity"])
 
 
 def newest_directory(folder: Folder, identity: dict[str, str]) -> Path | None:
     """Where the newest whole checkpoint of a folder lies, or None. Otherwise as `newest`."""
-    for name in _newest_first(folder):
-        if manifest := _valid_manifest(path := folder.path / name, str(path)):
-            _check_identity(str(path), manifest["identity"], identity)
-            return path
-    return None
+    with _newest_whole(folder, identity) as found:
+        return found[0] if found else None
+
+
+@contextmanager
+def _newest_whole(store: Store, identity: dict[str, str]) -> Iterator[tuple[Path, dict[str, Any]] | None]:
+    """(a directory with its files, its manifest) while the `with` block lasts."""
+    for name in _newest_first(store):
+        shown = f"{store}/{name}"
+        with store.fetched(name) as path:
+            if manifest := _valid_manifest(path, shown):
+                _check_identity(shown, manifest["identity"], identity)
+                yield path, manifest
+                return
+    yield None
 
 
 def step_of(path: Path) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,11 @@ class RunConfig(Settings):
     @property
     def path(self) -> Path:
         return Path(self.dir) / self.name
+
+    def clear(self, names: Sequence[str]) -> None:
+        """Removes these files and folders of an earlier run of the name, and nothing else."""
+        for path in (self.path / name for name in names):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 Mode = Literal["qlora", "lora", "full", "pretrain"]

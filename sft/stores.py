@@ -90,6 +90,9 @@ class Bucket:
             self._tried("be written", lambda: self._send(Path(local), name))
 
     def drop(self, name: str) -> None:
+        self._tried("be written", lambda: self._remove(name))
+
+    def _remove(self, name: str) -> None:
         """The manifest first: half of a checkpoint must not look whole."""
         target = f"{self._root}/{name}"
         if self._fs.exists(target):
@@ -98,7 +101,7 @@ class Bucket:
             self._fs.rm(target, recursive=True)
 
     def _send(self, local: Path, name: str) -> None:
-        self.drop(name)
+        self._remove(name)
         for path in sorted(files_in(local), key=lambda path: path.name == MANIFEST):
             target = f"{self._root}/{name}/{path.relative_to(local).as_posix()}"
             self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)

@@ -235,9 +235,7 @@ def _is_finished(config: SftConfig) -> bool:
 
 
 def _start_directory(config: SftConfig) -> None:
-    for name in OUTPUTS:
-        path = config.run.path / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    config.run.clear(OUTPUTS)
     write_resolved(config, config.run.path)
     (config.run.path / "report").mkdir()
 

@@ -15,7 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from evaluation.errors import UserError
-from rl.train import locked
+from rl.config import RlConfig
+from rl.train import locked, open_run
+from sft import checkpoint
+from sft.config import RunConfig
+from sft.stores import open_store
 from tests.cluster.head import ray_head
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +85,7 @@ def test_the_whole_loop_learns_from_executed_sql_and_reports(undisturbed):
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert all(row["samples"] in (64, 128) and row["mismatch"] < 2e-2 and row["canary"] < 2e-2 for row in rows)
     assert any(row["no_signal"] < 1 and row["grad_norm"] > 0 for row in rows)
+    assert all(0 <= row["object_store_mib"] < 16 for row in rows)
     summary = json.loads((undisturbed / "report" / "summary.json").read_text())
     assert all(
         0 <= summary[name][key] <= 1 for name in ("base", "sft", "rl") for key in ("ex_strict", "ex_strict_sampled")
@@ -188,6 +193,18 @@ def test_bad_input_is_one_message_and_nothing_is_written(tmp_path, setting, mess
     assert message in result.stderr and "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) < 24
     assert not list(tmp_path.iterdir())
+
+
+def test_overwrite_starts_anew_and_removes_only_what_a_run_leaves(tmp_path):
+    config = RlConfig(init_adapter="a", run=RunConfig(name="x", dir=str(tmp_path)))
+    checkpoint.write(open_store(config.checkpoint_place), checkpoint.Checkpoint(9, {}, {"run.seed": "1"}), keep=2)
+    for name in ("metrics.jsonl", "mine.txt"):
+        (config.run.path / name).write_text("")
+    with pytest.raises(UserError, match=r"another run\.seed"):
+        open_run(config, {"run.seed": "0"})
+    config = config.model_copy(update={"run": config.run.model_copy(update={"overwrite": True})})
+    assert open_run(config, {"run.seed": "0"})[1] is None
+    assert [path.name for path in config.run.path.iterdir()] == ["mine.txt"]
 
 
 def test_two_drivers_do_not_share_a_run_directory(tmp_path):
