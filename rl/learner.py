@@ -60,6 +60,11 @@ class LearnerConfig(Settings):
     entropy: float = Field(0.0, description="weight of the entropy bonus")
     max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
 
+    @property
+    def learns_all(self) -> bool:
+        """Whether groups without advantage are learned from: KL and entropy act on every group."""
+        return self.kl != 0 or self.entropy != 0
+
 
 SUMMED = ("tokens", "clipped_sum", "mismatch_sum", "kl_reference_sum", "entropy_learned_sum", "loss", "over_budget")
 """Totals that are added up over the ranks at the end of a step."""
@@ -136,13 +141,13 @@ class Learner:
     def add(self, groups: Sequence[Group]) -> None:
         """Groups of the current step, whose gradients are summed up at once, or kept when the step has several updates.
 
-        Groups without signal cost nothing, but keep their share of the divisor.
+        Groups without advantage keep their share of the divisor. They cost nothing, unless KL or entropy act on them.
         """
         now = self._now
         with self._clock():
             now.samples += sum(len(group.rollouts) for group in groups)
             now.first = now.first or next(iter(groups), None)
-            useful = [group for group in groups if group.has_signal]
+            useful = [group for group in groups if self.config.learns_all or group.has_gradient]
             now.useful += len(useful)
             if self.config.minibatches == 1:
                 self._accumulate(useful)
@@ -152,7 +157,7 @@ class Learner:
     def finish(self, step: int) -> dict[str, float]:
         """Updates the weights from what was added, and returns metrics of the step, the same on every rank.
 
-        Weights stay as they are when no group has signal.
+        Weights stay as they are when there is nothing to learn from.
         """
         now = self._now
         with self._clock():

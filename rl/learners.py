@@ -36,8 +36,9 @@ class _Call:
 class Learners:
     """The learner ranks. A step is `add` for each part of its groups, then `finish`."""
 
-    def __init__(self, handles: Sequence[Handle], timeout_s: float) -> None:
-        self.handles, self.timeout_s = list(handles), timeout_s
+    def __init__(self, handles: Sequence[Handle], timeout_s: float, learns_all: bool = False) -> None:
+        """learns_all: groups without gradient of the surrogate are learned from, too."""
+        self.handles, self.timeout_s, self.learns_all = list(handles), timeout_s, learns_all
         self.restarts = self._failures = 0
         self._saved: dict[str, bytes] | None = None
         self._saving: tuple[int, Pending] | None = None
@@ -48,7 +49,7 @@ class Learners:
     def add(self, groups: Sequence[Group], step: int) -> None:
         """Groups of the step, shared out among the ranks; returns before they are learned from."""
         self._guarded(self._settle)
-        shares = share_out(groups, len(self.handles))
+        shares = share_out(groups, len(self.handles), self.learns_all)
         self._since.append(_Call("add", step, [(share,) for share in shares]))
         self._pending += self._send(self._since[-1])
 
@@ -178,14 +179,14 @@ def _gather(pending: Sequence[Pending], timeout_s: float) -> list[Any]:
     return [answers[one] for one in pending]
 
 
-def share_out(groups: Sequence[Group], ranks: int) -> list[list[Group]]:
-    """Each group to the rank with the fewest tokens so far, the longest first; groups without signal cost nothing.
+def share_out(groups: Sequence[Group], ranks: int, learns_all: bool = False) -> list[list[Group]]:
+    """Each group to the rank with the fewest tokens so far, the longest first; what is not learned from costs nothing.
 
     The same groups give the same shares.
     """
     if ranks == 1:
         return [list(groups)]
-    costs = [packed_length(group.rollouts) if group.has_signal else 0 for group in groups]
+    costs = [packed_length(group.rollouts) if learns_all or group.has_gradient else 0 for group in groups]
     shares: list[list[Group]] = [[] for _ in range(ranks)]
     loads = [0] * ranks
     for index in sorted(range(len(groups)), key=lambda i: (-costs[i], i)):

@@ -81,8 +81,10 @@ def train(
     journal: Journal,
     refills: int = 0,
     staleness: int = 0,
+    unit: float = 1.0,
 ) -> None:
     """Runs `steps`. `journal(step, groups, metrics, seconds)` records each one: metrics, rollouts, checkpoint.
+    unit: what a right answer earns more than a wrong one.
 
     Up to `refills` times a step draws again, until as many groups as one draw holds have a signal (DAPO's dynamic
     sampling); the groups without one stay in the figures.
@@ -92,7 +94,7 @@ def train(
         began = time.perf_counter()
         while len(ahead) <= staleness and step + len(ahead) in steps:
             seconds: Seconds = {}
-            made = collect(step + len(ahead), step - 1, questions, policy, rewards, estimator, refills, seconds)
+            made = collect(step + len(ahead), step - 1, questions, policy, rewards, estimator, refills, seconds, unit)
             ahead.append(Batch(Background(made, f"the samples of step {step + len(ahead)}"), seconds))
         batch, groups = ahead.popleft(), list[Group]()
         for part in batch.parts:
@@ -116,6 +118,7 @@ def collect(
     estimator: Estimator,
     refills: int,
     seconds: Seconds,
+    unit: float = 1.0,
 ) -> Iterator[list[Group]]:
     """The groups of a step, sampled by the policy after step `version`, part by part."""
     parts = 1 if estimator in OVER_STEP else PARTS
@@ -126,7 +129,7 @@ def collect(
         for pairs in Background(sampled, f"the engines' samples of step {step}"):
             with timed(seconds, "reward"):
                 asked, rollouts = zip(*pairs, strict=True)
-                groups = form_groups(rollouts, rewards.reward(asked, rollouts), estimator)
+                groups = form_groups(rollouts, rewards.reward(asked, rollouts), estimator, unit)
             signals += sum(group.has_signal for group in groups)
             yield groups
         if signals >= len(examples):
@@ -134,10 +137,13 @@ def collect(
 
 
 def form_groups(
-    rollouts_BK: Sequence[Sequence[Rollout]], rewards_BK: Sequence[Sequence[Reward]], estimator: Estimator
+    rollouts_BK: Sequence[Sequence[Rollout]],
+    rewards_BK: Sequence[Sequence[Reward]],
+    estimator: Estimator,
+    unit: float = 1.0,
 ) -> list[Group]:
     """Each question with its rollouts, their rewards and advantages."""
-    advantages_BK = advantages(estimator, [[reward.value for reward in rewards] for rewards in rewards_BK])
+    advantages_BK = advantages(estimator, [[reward.value for reward in rewards] for rewards in rewards_BK], unit)
     return [
         Group(rollouts[0].example_id, rollouts, rewards, advantages_K)
         for rollouts, rewards, advantages_K in zip(rollouts_BK, rewards_BK, advantages_BK, strict=True)

@@ -54,7 +54,7 @@ def token_weight(length: int, aggregation: Aggregation, max_tokens: int) -> floa
 def divisor(aggregation: Aggregation, samples: float, tokens: float) -> float:
     """What the weighted sum over a whole step is divided by.
 
-    samples: all of the step, also of groups without signal, which so keep their share; tokens: those learned from.
+    samples: all of the step, also of groups without advantage, which so keep their share; tokens: those learned from.
     sequence_mean: 1/(samples · L_i) per token, GRPO as published. token_mean: 1/ΣL (DAPO).
     constant: 1/(samples · max_tokens), Dr. GRPO.
     """

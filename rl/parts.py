@@ -18,7 +18,7 @@ from rl.config import RolloutConfig
 from rl.engines import Awaited, Engines
 from rl.learners import Learners
 from rl.loop import Rollouts, Seconds
-from rl.reward import PARTS, Answer, Judged, RewardConfig, RewardWorker, group_rewards, overlong
+from rl.reward import Answer, Judged, RewardConfig, RewardWorker, group_rewards, overlong
 from rl.types import Group, Reward, Rollout
 from sft.examples import PromptEncoder
 from sft.sampling import Sample, Sampling
@@ -206,7 +206,7 @@ class PooledRewards:
         batch_size = min(MAX_BATCH, max(1, len(items) // (2 * self.pool.size)))
         longest = batch_size * max((len(a) for a in answers), default=0)  # every answer may burn its deadline
         results = self.pool.map(items, batch_size, timeout_s=30 + 3 * self.config.deadline_s * longest)
-        lost = Judged("lost", dict.fromkeys(PARTS, 0.0))
+        lost = Judged("lost", dict.fromkeys(self.config.parts, 0.0))
         return [
             result if result is not None else [lost] * len(answers_K)
             for result, answers_K in zip(results, answers, strict=True)
@@ -219,6 +219,7 @@ def reward_pool(config: RewardConfig, quarantine: Path, worker: type[RewardWorke
     return Pool(
         worker,
         config.deadline_s,
+        config.parts,
         method="judge_groups",
         size=config.workers,
         name="reward",

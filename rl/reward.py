@@ -3,23 +3,25 @@
 Parts, each in 0..1: `correct` (same answer as gold), `executable` (runs and reads a table), `simple` (not more complex
 than gold), `format` (ended by itself and holds SQL). The value is their weighted sum, gated: in a group without one
 correct answer every reward is 0. Otherwise division by the group's spread would blow the shaping of an all-wrong group
-up to full size, and the policy would learn to be executable instead of right ("phantom advantage").
+up to full size, and the policy would learn to be executable instead of right ("phantom advantage"). Where all answers
+are right, `rl.advantages` keeps that division from doing the same. A part without weight is not computed.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Literal
 
-import sqlglot
 from pydantic import Field
 from sqlglot import exp
 
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
 from evaluation.judge import Judge, Verdict
+from evaluation.ordering import parse
 from evaluation.sandbox import Limits
 from rl.types import Reward
 from sft.config import Settings
@@ -45,8 +47,10 @@ class RewardConfig(Settings):
         """Without so many the run does not start."""
         return 1 if self.workers == "auto" else self.workers
 
-
-PARTS = ("correct", "executable", "simple", "format")
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that are computed: those with a weight, and those that every step's metrics show."""
+        return tuple(name for name in PARTS if name in SHOWN or getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,39 @@ class Judged:
     error: str = ""
 
 
+def _executable(example: Example, answer: Answer, verdict: Verdict) -> float:
+    execution = verdict.execution
+    return float(execution is not None and execution.status == "ok" and bool(execution.tables_read))
+
+
+def _simple(example: Example, answer: Answer, verdict: Verdict) -> float:
+    if not _executable(example, answer, verdict):
+        return 0.0
+    return min(1.0, complexity(example.gold_sql) / complexity(answer.sql))
+
+
+PARTS: dict[str, Callable[[Example, Answer, Verdict], float]] = {
+    "correct": lambda example, answer, verdict: float(verdict.ex_strict),
+    "executable": _executable,
+    "simple": _simple,
+    "format": lambda example, answer, verdict: float(answer.finished and bool(answer.sql)),
+}
+SHOWN = ("correct", "executable")
+
+
 class RewardWorker:
     """Judges groups: the plain class inside a reward actor. One sandbox child, gold results kept."""
 
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, deadline_s: float, parts: Sequence[str] = tuple(PARTS)) -> None:
+        """parts: names of those to compute (`RewardConfig.parts`)."""
         self._judge = Judge(Limits(deadline_s=deadline_s))
+        self._parts = {name: PARTS[name] for name in parts}
 
     def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:
         """Verdict and parts of each answer to each question, in order."""
         flat = [(example, answer) for example, answers in groups for answer in answers]
         verdicts = iter(self._judge.judge([(example, answer.sql) for example, answer in flat]))
-        return [[_judged(example, answer, next(verdicts)) for answer in answers] for example, answers in groups]
+        return [[self._judged(example, answer, next(verdicts)) for answer in answers] for example, answers in groups]
 
     def judge(self, example: Example, sql: str) -> Judged:
         """One finished answer to one question."""
@@ -86,21 +112,15 @@ class RewardWorker:
     def close(self) -> None:
         self._judge.close()
 
-
-def _judged(example: Example, answer: Answer, verdict: Verdict) -> Judged:
-    execution = verdict.execution
-    ran = execution is not None and execution.status == "ok" and bool(execution.tables_read)
-    parts = {
-        "correct": float(verdict.ex_strict),
-        "executable": float(ran),
-        "simple": min(1.0, complexity(example.gold_sql) / max(1, complexity(answer.sql))) if ran else 0.0,
-        "format": float(answer.finished and bool(answer.sql)),
-    }
-    if execution is None:
-        return Judged(verdict.status, parts)
-    return Judged(verdict.status, parts, len(execution.rows), execution.error)
+    def _judged(self, example: Example, answer: Answer, verdict: Verdict) -> Judged:
+        execution = verdict.execution
+        parts = {name: part(example, answer, verdict) for name, part in self._parts.items()}
+        if execution is None:
+            return Judged(verdict.status, parts)
+        return Judged(verdict.status, parts, len(execution.rows), execution.error)
 
 
+@lru_cache(maxsize=50_000)
 def complexity(sql: str) -> int:
     """Number of joins, subqueries, set operations, aggregates and conditions, plus one; of text that does not parse, 1.
 
@@ -108,10 +128,8 @@ def complexity(sql: str) -> int:
     2
     """
     counted = (exp.Join, exp.Subquery, exp.SetOperation, exp.AggFunc, exp.Predicate)
-    try:
-        return 1 + sum(1 for _ in sqlglot.parse_one(sql, read="sqlite").find_all(*counted))
-    except (sqlglot.errors.SqlglotError, RecursionError):
-        return 1
+    tree = parse(sql)
+    return 1 if tree is None else 1 + sum(1 for _ in tree.find_all(*counted))
 
 
 def overlong(tokens: int, max_tokens: int, config: RewardConfig) -> float:
@@ -144,7 +162,7 @@ def group_rewards(
 
 def _weighted(parts: dict[str, float], config: RewardConfig) -> float:
     """Correct answers earn every part that they hold; the shaping of wrong ones is what the gate lets through."""
-    return sum(getattr(config, name) * value for name, value in parts.items())
+    return sum(weight * parts[name] for name in PARTS if (weight := getattr(config, name)))
 
 
 def self_test(worker: RewardWorker, examples: Sequence[Example], share: float = 0.99) -> None:

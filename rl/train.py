@@ -154,7 +154,7 @@ def _assemble(
     keep = config.rollout.staleness + 2
     timeout_s = config.engine.timeout_s
     engines = [Engine(_spawn_engine(config, where, n, keep), timeout_s, keep) for n in range(config.engine.replicas)]
-    learners = Learners(ranks, timeout_s)  # before a pool that takes what is left
+    learners = Learners(ranks, timeout_s, config.learner.learns_all)  # before a pool that takes what is left
     for engine in engines:
         engine.ready()
     pool = stack.enter_context(reward_pool(config.reward, config.run.path / "quarantine.jsonl"))
@@ -162,7 +162,7 @@ def _assemble(
     train = _usable(examples, rewards)
     rng = random.Random(config.run.seed)
     sample = rng.sample(train, min(SELF_TEST_QUESTIONS, len(train)))
-    tester = RewardWorker(config.reward.deadline_s)
+    tester = RewardWorker(config.reward.deadline_s, config.reward.parts)
     try:
         self_test(tester, sample)
     finally:
@@ -210,7 +210,7 @@ def _learn(run: Run) -> None:
 
     questions = ShuffledQuestions(run.train, config.rollout.questions, config.run.seed)
     steps, rollout = range(done + 1, config.steps + 1), config.rollout
-    bounds = rollout.refills, rollout.staleness
+    bounds = rollout.refills, rollout.staleness, config.reward.correct
     try:
         loop.train(steps, questions, run.policy, run.rewards, rollout.advantage, record, *bounds)
         run.policy.verify()

@@ -42,7 +42,8 @@ class Reward:
 
     @property
     def correct(self) -> bool:
-        return self.verdict == "correct"
+        """The same answer as gold, be it no row at all."""
+        return self.verdict in ("correct", "empty_both")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Group:
         assert len(self.rollouts) == len(self.rewards) == len(self.advantages)
 
     @property
-    def has_signal(self) -> bool:
-        """Whether any advantage is not zero: a group without signal costs no learner time."""
+    def has_gradient(self) -> bool:
+        """Whether any advantage is not zero: a group without costs the learner no time, unless KL or entropy act."""
         return any(a != 0.0 for a in self.advantages)
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether it tells right answers from wrong ones: a difference of shaping alone is no signal."""
+        return self.has_gradient and len({reward.correct for reward in self.rewards}) > 1

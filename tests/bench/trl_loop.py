@@ -36,7 +36,7 @@ def run(args: Namespace, way: str) -> dict[str, Any]:
 
     examples = _drawn(args)
     encoder = PromptEncoder(load_tokenizer(args.model_path))
-    worker = RewardWorker(RewardConfig().deadline_s)
+    worker = RewardWorker(RewardConfig().deadline_s, RewardConfig().parts)
     trainer = _trainer(args, way, examples, encoder, worker)
     ends = _Ends.of(trainer)
     trainer.train()

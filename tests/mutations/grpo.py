@@ -44,6 +44,14 @@ MUTATIONS = (
     ),
     Mutation(
         "5.1",
+        "shaping among right answers is divided by its own small spread",
+        "rl/advantages.py",
+        "divisor = max(deviation, least_spread(len(rewards_K), unit)) + EPSILON",
+        "divisor = deviation + EPSILON",
+        ("tests/rl/test_advantages.py::test_shaping_among_right_answers_counts_by_its_weight[1.0-grpo-0.05--0.15]",),
+    ),
+    Mutation(
+        "5.1",
         "a group of one is taken: its advantage is always 0 and nothing is learned",
         "rl/advantages.py",
         "if len(rewards_K) < 2:",
@@ -54,8 +62,8 @@ MUTATIONS = (
         "5.1",
         "the baseline is the mean of the batch instead of the group",
         "rl/advantages.py",
-        "advantages_BK = [ESTIMATORS[estimator](rewards_K) for rewards_K in rewards_BK]",
-        "flat = iter(ESTIMATORS[estimator]([reward for rewards_K in rewards_BK for reward in rewards_K]))\n"
+        "advantages_BK = [ESTIMATORS[estimator](rewards_K, unit) for rewards_K in rewards_BK]",
+        "flat = iter(ESTIMATORS[estimator]([reward for rewards_K in rewards_BK for reward in rewards_K], unit))\n"
         "    advantages_BK = [[next(flat) for _ in rewards_K] for rewards_K in rewards_BK]",
         (
             FORMULAS + "test_an_advantage_depends_on_its_own_group_and_not_on_order_or_neighbours[grpo]",
@@ -356,6 +364,14 @@ MUTATIONS = (
         "now.samples += sum(len(group.rollouts) for group in groups)",
         "now.samples += sum(len(group.rollouts) for group in groups if group.has_signal)",
         (ONE_BY_ONE + "[sequence_mean-100000]",),
+    ),
+    Mutation(
+        "5.17",
+        "KL and entropy leave out the groups without advantage",
+        "rl/learner.py",
+        "if self.config.learns_all or group.has_gradient",
+        "if group.has_gradient",
+        (LEARNER + "test_kl_and_entropy_act_on_groups_without_advantage_too[sequence_mean-clipped]",),
     ),
     Mutation(
         "5.17",

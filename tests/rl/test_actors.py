@@ -130,6 +130,9 @@ def test_groups_are_shared_out_by_tokens_and_none_is_lost() -> None:
     shares = share_out(groups, 3)
     assert sorted(g.example_id for share in shares for g in share) == sorted(g.example_id for g in groups)
     assert share_out(groups, 3) == shares and all(shares)
+    flat = [Group(g.example_id, g.rollouts, g.rewards, [0.0] * 4) for g in groups]
+    loads = [sum(len(r.token_ids) for g in share for r in g.rollouts) for share in share_out(flat, 3, learns_all=True)]
+    assert max(loads) < 2 * min(loads), "where KL or entropy act, groups without advantage cost as much as the others"
 
 
 def ids_of(parts: list[list[tuple[int, list]]]) -> dict[int, list[list[int]]]:

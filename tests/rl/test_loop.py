@@ -69,6 +69,20 @@ def test_refills_are_bounded_and_none_are_drawn_when_all_groups_have_a_signal() 
     assert run(useful=4, refills=3).calls == [(1, 0), (2, 0)]
 
 
+def test_right_answers_that_differ_by_shaping_alone_are_no_signal_and_still_learned_from() -> None:
+    class Shaped(Scripted):
+        def reward(self, examples: Sequence[Example], rollouts: Sequence[Sequence[Rollout]]) -> list[list[Reward]]:
+            return [[Reward(1.0, {}, "correct"), Reward(0.9, {}, "correct")] for _ in examples]
+
+    parts = Shaped(4)
+    loop.train(range(1, 2), ShuffledQuestions(EXAMPLES, 4, 0), parts, parts, "grpo", lambda *record: None, refills=2)
+    assert parts.calls == [(1, 0), (1, 1), (1, 2)]
+    # centred ±0.05, divided by the spread of 1 0, sqrt(1/2)
+    for group in parts.learned[1]:
+        assert group.has_gradient and not group.has_signal
+        assert group.advantages == pytest.approx([0.05 * 2**0.5, -0.05 * 2**0.5], rel=1e-5)
+
+
 def test_a_refill_is_the_same_whenever_it_is_drawn_and_differs_from_the_others() -> None:
     questions = ShuffledQuestions(EXAMPLES, 4, seed=0)
     assert questions.draw(3, 1) == ShuffledQuestions(EXAMPLES, 4, seed=0).draw(3, 1)

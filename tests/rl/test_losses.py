@@ -80,3 +80,19 @@ def test_cispo_and_reinforce_bound_the_weight_and_keep_the_gradient():
         _, gradient, metrics = loss_of([1.0, -1.0], [0.0, 0.0], [1.0, 1.0], terms)
         assert gradient == pytest.approx([-weight / 2, -math.exp(-1.0) / 2])
         assert metrics["clipped_sum"] == 1
+
+
+@pytest.mark.parametrize("surrogate", SURROGATES)
+def test_without_advantage_kl_and_entropy_are_all_that_is_left(surrogate: Surrogate) -> None:
+    # weights 1/2 each. k2 of log π − log π_ref = 0.5, −1: ½(0.25, 1) · 0.1 = 0.0125, 0.05. Entropy 0.2 · (1, 3).
+    # loss = ½(0.0125 + 0.05) − ½ · 0.2 · 4 = −0.36875; d/d log π = ½ · 0.1 · (0.5, −1); d/d H = ½ · −0.2
+    log_probs = torch.tensor([-1.0, -2.0], requires_grad=True)
+    entropy = torch.tensor([1.0, 3.0], requires_grad=True)
+    terms = LossTerms(surrogate=surrogate, kl=0.1, entropy=0.2)
+    none, half, behaviour = torch.zeros(2), torch.full((2,), 0.5), torch.tensor([-1.3, -1.1])
+    reference, answers = torch.tensor([-1.5, -1.0]), torch.tensor([0, 1])
+    loss, _ = policy_loss(log_probs, behaviour, none, half, terms, reference, entropy, answers)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(-0.36875)
+    assert log_probs.grad is not None and log_probs.grad.tolist() == pytest.approx([0.025, -0.05])
+    assert entropy.grad is not None and entropy.grad.tolist() == pytest.approx([-0.1, -0.1])

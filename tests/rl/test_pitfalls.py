@@ -156,6 +156,42 @@ def test_kl_and_entropy_are_summed_with_the_weights_of_the_policy_gradient(toy, 
     assert_same(gradient(learner, groups), expected)
 
 
+@pytest.mark.parametrize("surrogate", ["clipped", "gspo", "cispo", "reinforce"])
+@pytest.mark.parametrize("aggregation", ["sequence_mean", "token_mean", "constant"])
+def test_kl_and_entropy_act_on_groups_without_advantage_too(toy, warmed_up, surrogate, aggregation):
+    learner = learner_of(toy, warmed_up, kl=0.3, entropy=0.05, aggregation=aggregation, surrogate=surrogate)
+    shift(learner.model, 0.05)
+    groups = groups_of(learner, (SIGNAL, NONE, NONE))
+    frozen = learner_of(toy, warmed_up)
+    tokens = sum(len(r.token_ids) for g in groups for r in g.rollouts)  # of the groups without advantage, too
+    # of 9 answers: 1/(9 L), 1/ΣL, 1/(9 · 16) per token
+    weight = {
+        "sequence_mean": lambda r: 1 / (9 * len(r.token_ids)),
+        "token_mean": lambda r: 1 / tokens,
+        "constant": lambda r: 1 / (9 * MAX_TOKENS),
+    }[aggregation]
+
+    def reference(rollout: Rollout) -> torch.Tensor:
+        return torch.tensor(frozen.score([rollout.prompt_ids], [rollout.token_ids])[0])
+
+    assert_same(gradient(learner, groups), gradient_by_hand(learner, groups, weight, reference))
+
+
+@pytest.mark.parametrize("terms", [{"kl": 0.3}, {"entropy": 0.05}])
+def test_a_step_without_any_advantage_is_still_drawn_to_the_reference_and_to_entropy(toy, warmed_up, terms):
+    learner = learner_of(toy, warmed_up, minibatches=2, **terms)
+    shift(learner.model, 0.05)
+    groups, learned = groups_of(learner, (NONE, NONE)), learner.learn
+    before = learned(groups, 1)
+    assert before["grad_norm"] > 0
+    for step in (2, 3, 4):
+        after = learned(groups, step)
+    if "kl" in terms:
+        assert after["kl_reference"] < before["kl_reference"]
+    else:
+        assert after["entropy_learned"] > before["entropy_learned"]
+
+
 def test_the_longest_answer_scales_dr_grpo_by_a_constant_only(toy):
     gradients = [
         gradient(learner := learner_of(toy, aggregation="constant", max_tokens=longest), groups_of(learner))

@@ -3,7 +3,7 @@ import pytest
 from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
 from rl.advantages import advantages
-from rl.reward import Judged, RewardConfig, RewardWorker, group_rewards, self_test
+from rl.reward import Judged, RewardConfig, RewardWorker, complexity, group_rewards, self_test
 
 SHAPED = RewardConfig(executable=0.1, format=0.1)
 WRONG = {"correct": 0.0, "executable": 1.0, "simple": 0.0, "format": 1.0}
@@ -26,9 +26,7 @@ def examples():
 def test_an_all_wrong_group_never_learns_from_shaping():
     judged = [Judged("wrong", WRONG), Judged("error", BROKEN), Judged("error", BROKEN)]
     assert [r.value for r in group_rewards(judged, SHAPED)] == [0.0, 0.0, 0.0]
-    # without the gate, 0.1 of shaping becomes an advantage of full size: (0.2 - 0.133) / 0.0577 = 1.15
-    ungated = [0.1 * j.parts["executable"] + 0.1 * j.parts["format"] for j in judged]
-    assert advantages("grpo", [ungated])[0][0] == pytest.approx(1.1547, rel=1e-3)
+    assert advantages("grpo", [[r.value for r in group_rewards(judged, SHAPED)]]) == [[0.0, 0.0, 0.0]]
 
 
 def test_shaping_ranks_wrong_answers_once_the_group_holds_a_right_one():
@@ -43,6 +41,26 @@ def test_the_shuffled_control_permutes_rewards_and_leaves_verdicts():
     assert all(sorted(r.value for r in group) == [0.0] * 6 + [1.0] * 2 for group in groups)
     assert any(group[7].value == 1.0 for group in groups)
     assert all([r.verdict for r in group][:2] == ["correct"] * 2 for group in groups)
+
+
+def test_a_part_without_weight_is_not_computed(worker, examples, monkeypatch):
+    monkeypatch.setattr("rl.reward.complexity", lambda sql: pytest.fail("parsed for nothing"))
+    default = RewardWorker(1.0, RewardConfig().parts)
+    judged = [default.judge(example, example.gold_sql) for example in examples[:4]]
+    default.close()
+    assert [j.parts for j in judged] == [{"correct": 1.0, "executable": 1.0}] * 4
+    assert [r.value for r in group_rewards(judged, RewardConfig())] == [1.0] * 4
+    assert RewardConfig(simple=0.1).parts == ("correct", "executable", "simple")
+    assert RewardConfig(format=0.1).parts == ("correct", "executable", "format")
+
+
+def test_a_query_more_complex_than_gold_earns_the_share_that_gold_needs(worker, examples):
+    example = examples[0]
+    # gold nested once more: of 1 + n parts to 1 + n + 1
+    nested = f"SELECT * FROM ({example.gold_sql.rstrip(';')})"
+    n = complexity(example.gold_sql)
+    assert worker.judge(example, example.gold_sql).parts["simple"] == 1.0
+    assert worker.judge(example, nested).parts["simple"] == pytest.approx(n / (n + 1))
 
 
 @pytest.mark.parametrize(
