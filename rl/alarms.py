@@ -12,13 +12,15 @@ from sft.config import Settings
 
 
 class AlarmConfig(Settings):
-    """Bounds on the metrics of a step; 0 switches one off."""
+    """Bounds on the metrics of a step; 0 or false switches one off."""
 
     action: Literal["warn", "stop"] = "warn"
     mismatch: float = Field(0.05, ge=0, description="largest mean |Δ log-prob| of engine and learner, nats")
     kl: float = Field(0.0, ge=0, description="largest mean KL to the reference policy, nats per token")
     entropy: float = Field(0.01, ge=0, description="smallest entropy of the samples, nats per token")
     one_verdict: float = Field(0.95, ge=0, le=1, description="largest share of samples with the same verdict")
+    no_signal: float = Field(0.95, ge=0, le=1, description="share of groups without both right and wrong answers")
+    no_right: bool = Field(True, description="sound when no answer at all is right, in evaluations at once")
     patience: int = Field(3, ge=1, description="steps in a row before an alarm sounds")
 
 
@@ -44,12 +46,27 @@ class Alarms:
         ]
 
 
+def after_evaluation(config: AlarmConfig, name: str, result: Mapping[str, Any]) -> list[str]:
+    """What sounds after the evaluation `name`, whose `result` is that of `rl.evaluate`."""
+    if not config.no_right or result["ex_strict"] or result["ex_strict_sampled"]:
+        return []
+    return [f"{name}: no answer to any of {result['n']} dev questions is right (alarm.no_right): {_TOO_HARD}"]
+
+
+_TOO_HARD = (
+    "the questions are too hard for this policy; start from an adapter that SFT has made (init_adapter=…), raise "
+    "rollout.samples, or take easier questions"
+)
+_TOO_EASY = "the questions are too easy by now; take harder ones, raise rollout.temperature, or end the run here"
+
+
 def _beyond(config: AlarmConfig, row: Mapping[str, Any]) -> dict[str, str]:
     """Bound -> what is beyond it."""
     verdict, share = _commonest(row["verdicts"])
     kl = row.get("kl_reference", 0.0)
     # samples of an older policy differ by what was learned since; the canary compares the same policy
     mismatch = row.get("canary" if row.get("lag") else "mismatch", 0.0)
+    nothing, wrong, right = (row.get(name, 0.0) for name in ("no_signal", "none_correct", "all_correct"))
     found = {
         "mismatch": (
             config.mismatch and not mismatch <= config.mismatch,
@@ -70,6 +87,12 @@ def _beyond(config: AlarmConfig, row: Mapping[str, Any]) -> dict[str, str]:
             config.one_verdict and share > config.one_verdict,
             f"{share:.0%} of the samples have the verdict {verdict!r} (alarm.one_verdict = {config.one_verdict}): "
             "there is little left to learn from; look at the newest file in rollouts/",
+        ),
+        "no_right": (config.no_right and row.get("correct") == 0, f"no answer is right (alarm.no_right): {_TOO_HARD};"),
+        "no_signal": (
+            config.no_signal and nothing >= config.no_signal,
+            f"{nothing:.0%} of the groups teach nothing (alarm.no_signal = {config.no_signal}), {wrong:.0%} without a "
+            f"right answer and {right:.0%} without a wrong one: {_TOO_EASY if right > wrong else _TOO_HARD};",
         ),
     }
     return {name: text for name, (there, text) in found.items() if there}

@@ -60,7 +60,7 @@ def phases(seconds: dict[str, float], learn: float) -> dict[str, float]:
 class Journal:
     """Appends to a run directory. `kept` goes into each checkpoint, and a resumed run begins by `restore`."""
 
-    KEPT = ("metrics.jsonl", "dev.jsonl", "evaluations/base.json", "evaluations/sft.json")
+    KEPT = ("metrics.jsonl", "dev.jsonl", "golds.json", "evaluations/base.json", "evaluations/sft.json")
 
     def __init__(self, run_dir: Path, last_step: int) -> None:
         self.run_dir, self.last_step = run_dir, last_step

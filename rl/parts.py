@@ -33,35 +33,31 @@ class AdapterNotLive(RuntimeError):
 
 @dataclass(frozen=True)
 class ShuffledQuestions:
-    """Endless passes over the questions, each in its own order. A draw depends on (seed, step, refill) alone."""
+    """Endless passes over the questions, each in its own order. A draw depends on (seed, step, refill) alone.
+
+    dropped: ids that are passed over. Orders are of all questions, so that one more or less does not shuffle the rest.
+    """
 
     examples: Sequence[Example]
     batch: int
     seed: int
+    dropped: frozenset[str] = frozenset()
 
     def draw(self, step: int, refill: int = 0) -> list[Example]:
-        """The questions of step 1, 2, …; a batch may span two passes. A refill is drawn from all of them."""
+        """The questions of step 1, 2, …; a batch may span passes. A refill is drawn from all of them."""
         if refill:
-            rng = random.Random(f"{self.seed}/{step}/{refill}")
-            return rng.sample(self.examples, min(self.batch, len(self.examples)))
-        first = (step - 1) * self.batch
-        return [self._at(first + i) for i in range(self.batch)]
+            return self._pass(f"{step}/{refill}")[: self.batch]
+        drawn: list[Example] = []
+        count = sum(example.id not in self.dropped for example in self.examples)
+        while (missing := self.batch - len(drawn)) > 0:
+            number, place = divmod(step * self.batch - missing, count)
+            drawn += self._pass(str(number))[place : place + missing]
+        return drawn
 
-    def _at(self, position: int) -> Example:
-        epoch, index = divmod(position, len(self.examples))
-        return self.examples[_order(len(self.examples), self.seed, epoch)[index]]
-
-
-def _order(n: int, seed: int, epoch: int) -> list[int]:
-    if (n, seed, epoch) not in _ORDERS:
-        _ORDERS.clear()
-        order = list(range(n))
-        random.Random(f"{seed}/{epoch}").shuffle(order)
-        _ORDERS[n, seed, epoch] = order
-    return _ORDERS[n, seed, epoch]
-
-
-_ORDERS: dict[tuple[int, int, int], list[int]] = {}
+    def _pass(self, name: str) -> list[Example]:
+        order = list(self.examples)
+        random.Random(f"{self.seed}/{name}").shuffle(order)
+        return [example for example in order if example.id not in self.dropped]
 
 
 @dataclass(frozen=True)

@@ -30,17 +30,18 @@ from evaluation.check_data import read_actions
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.report import write_report
 from rl import loop
-from rl.alarms import Alarm, Alarms
+from rl.alarms import Alarm, AlarmConfig, Alarms, after_evaluation
 from rl.config import RlConfig
 from rl.engines import Engine, Engines, ServedGenerator
 from rl.evaluate import evaluate, save
+from rl.golds import dropped_before, useless, write_dropped
 from rl.journal import Journal
 from rl.learner import Learner
 from rl.learners import Learners
 from rl.memory import adapter_rank, require_disk, require_gpu_or_small
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
-from rl.reward import Answer, RewardWorker, self_test
+from rl.reward import RewardWorker, self_test
 from rl.types import Group
 from sft import checkpoint, provenance
 from sft.config import leaves, load_config, write_resolved
@@ -51,7 +52,7 @@ from sft.stores import Store, open_store
 log = logging.getLogger(__name__)
 OUTPUTS = (
     "config.json", "metrics.jsonl", "dev.jsonl", "rollouts", "tensorboard", "checkpoints", "evaluations", "adapter",
-    "report", "quarantine.jsonl", "sft_metrics.jsonl", "seconds.json",
+    "report", "quarantine.jsonl", "sft_metrics.jsonl", "seconds.json", "golds.json",
 )  # fmt: skip
 MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("steps", "run", "engine", "evaluation", "checkpoint", "alarm"), True),
@@ -69,7 +70,7 @@ class Run:
 
     config: RlConfig
     directory: Path
-    train: list[Example]
+    questions: ShuffledQuestions
     dev: list[Example]
     policy: EnginePolicy
     rewards: PooledRewards
@@ -107,8 +108,10 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         store, saved = open_run(config, identity)
         write_resolved(config, directory)
         stack.enter_context(start(num_cpus=_slots(config)))
-        policy, rewards, train = _assemble(config, examples["train"], encoder, stack)
-        run = Run(config, directory, train, examples["dev"], policy, rewards, identity, store, saved)
+        decided = dropped_before(directory, saved, identity)
+        policy, rewards, questions = _assemble(config, examples["train"], encoder, decided, stack)
+        write_dropped(directory, identity, questions.dropped)
+        run = Run(config, directory, questions, examples["dev"], policy, rewards, identity, store, saved)
         if config.evaluation.base and config.steps:
             _evaluate_once(run, "base", None)
         _learn(run)
@@ -140,9 +143,16 @@ def open_run(config: RlConfig, identity: dict[str, str]) -> tuple[Store, checkpo
 
 
 def _assemble(
-    config: RlConfig, examples: list[Example], encoder: PromptEncoder, stack: ExitStack
-) -> tuple[EnginePolicy, PooledRewards, list[Example]]:
-    """Starts the actors, checks the reward, and keeps the training questions whose golds can be rewarded."""
+    config: RlConfig,
+    examples: list[Example],
+    encoder: PromptEncoder,
+    decided: frozenset[str] | None,
+    stack: ExitStack,
+) -> tuple[EnginePolicy, PooledRewards, ShuffledQuestions]:
+    """Starts the actors, checks the reward, and passes over the training questions whose golds cannot be rewarded.
+
+    decided: ids of those, where this run has found them before.
+    """
     where = _placement(config)
     require(where.requests(config, config.reward.least_workers))
     print(
@@ -159,7 +169,8 @@ def _assemble(
         engine.ready()
     pool = stack.enter_context(reward_pool(config.reward, config.run.path / "quarantine.jsonl"))
     rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
-    train = _usable(examples, rewards)
+    dropped = useless(examples, rewards) if decided is None else decided
+    train = [example for example in examples if example.id not in dropped]
     rng = random.Random(config.run.seed)
     sample = rng.sample(train, min(SELF_TEST_QUESTIONS, len(train)))
     tester = RewardWorker(config.reward.deadline_s, config.reward.parts)
@@ -178,7 +189,7 @@ def _assemble(
         canary,
         config.run.seed,
     )
-    return policy, rewards, train
+    return policy, rewards, ShuffledQuestions(examples, config.rollout.questions, config.run.seed, dropped)
 
 
 def _learn(run: Run) -> None:
@@ -198,24 +209,28 @@ def _learn(run: Run) -> None:
     def record(step: int, groups: list[Group], metrics: dict[str, float], seconds: dict[str, float]) -> None:
         store_mib = object_store_bytes() / 2**20
         row = journal.record(step, groups, metrics | {"object_store_mib": store_mib}, seconds)
+        heard = alarms.check(step, row)
         if config.evaluation.every and step % config.evaluation.every == 0:
-            _watch(run, step)
+            heard += _watch(run, step)
         if step % config.checkpoint.every == 0 or step == config.steps:
             files = run.policy.learners.state() | journal.kept()
             checkpoint.write(run.store, checkpoint.Checkpoint(step, files, run.identity), config.checkpoint.keep)
-        for alarm in alarms.check(step, row):
-            log.warning("ALARM %s", alarm)
-            if config.alarm.action == "stop":
-                raise Alarm(alarm)
+        sound(config.alarm, heard)
 
-    questions = ShuffledQuestions(run.train, config.rollout.questions, config.run.seed)
     steps, rollout = range(done + 1, config.steps + 1), config.rollout
     bounds = rollout.refills, rollout.staleness, config.reward.correct
     try:
-        loop.train(steps, questions, run.policy, run.rewards, rollout.advantage, record, *bounds)
+        loop.train(steps, run.questions, run.policy, run.rewards, rollout.advantage, record, *bounds)
         run.policy.verify()
     finally:
         journal.close()
+
+
+def sound(config: AlarmConfig, alarms: Sequence[str]) -> None:
+    for alarm in alarms:
+        log.warning("ALARM %s", alarm)
+        if config.action == "stop":
+            raise Alarm(alarm)
 
 
 def _save_adapter(run: Run) -> None:
@@ -226,28 +241,32 @@ def _save_adapter(run: Run) -> None:
     save_adapter(version, run.directory / "adapter", extra)
 
 
-def _watch(run: Run, step: int) -> None:
-    """Dev accuracy while training, on a fixed part of the dev questions."""
+def _watch(run: Run, step: int) -> list[str]:
+    """Dev accuracy while training, on a fixed part of the dev questions; alarms that it sets off."""
     dev = random.Random(0).sample(run.dev, min(run.config.evaluation.watched, len(run.dev)))
     result = evaluate(run.policy, run.rewards, dev, run.config.evaluation.samples, step)
     row = {"step": step, "ex_strict": result["ex_strict"], "ex_strict_sampled": result["ex_strict_sampled"]}
     with (run.directory / "dev.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
     print(f"step {step}: dev ex_strict {row['ex_strict']:.1%}, sampled {row['ex_strict_sampled']:.1%}", flush=True)
+    return after_evaluation(run.config.alarm, f"step {step}", result)
 
 
 def _evaluate_once(run: Run, name: str, policy_step: int | None) -> None:
     """Evaluates on dev and keeps the result; a resumed run does not do it again, unless it is of something else."""
     path = run.directory / "evaluations" / f"{name}.json"
-    began, samples = time.perf_counter(), run.config.evaluation.samples
-    dev = run.dev[: run.config.evaluation.limit or None]
+    config = run.config
+    began, samples = time.perf_counter(), config.evaluation.samples
+    dev = run.dev[: config.evaluation.limit or None]
     what = {**run.identity, "step": policy_step, "questions": len(dev), "samples": samples}
-    if path.exists() and json.loads(path.read_text()).get("of") == what:
-        return
-    print(f"evaluating {name} on {len(dev)} dev questions", flush=True)
-    result = evaluate(run.policy, run.rewards, dev, samples, policy_step)
-    save(path, {"of": what, "seconds": time.perf_counter() - began, **result})
-    print(f"{name}: ex_strict {result['ex_strict']:.1%}, sampled {result['ex_strict_sampled']:.1%}", flush=True)
+    result = json.loads(path.read_text()) if path.exists() else {}
+    if result.get("of") != what:
+        print(f"evaluating {name} on {len(dev)} dev questions", flush=True)
+        result = evaluate(run.policy, run.rewards, dev, samples, policy_step)
+        save(path, {"of": what, "seconds": time.perf_counter() - began, **result})
+        print(f"{name}: ex_strict {result['ex_strict']:.1%}, sampled {result['ex_strict_sampled']:.1%}", flush=True)
+    if name == "sft":  # a base may know nothing, and at the end nothing is left to stop
+        sound(config.alarm, after_evaluation(config.alarm, name, result))
 
 
 def _slots(config: RlConfig) -> int:
@@ -333,19 +352,6 @@ def checked(examples: list[Example], path: str) -> list[Example]:
     kept = [example for example in examples if actions.get(example.id) != "drop"]
     print(f"train: {path} drops {len(examples) - len(kept)} of {len(examples)} questions", flush=True)
     return kept + [example for example in kept if example.id not in actions]
-
-
-def _usable(examples: list[Example], rewards: PooledRewards) -> list[Example]:
-    """Training questions whose gold runs and returns rows: any other reward would lie."""
-    judged = rewards.judge(examples, [[Answer(example.gold_sql, True)] for example in examples])
-    kept = [e for e, (j,) in zip(examples, judged, strict=True) if j.parts["correct"] and j.rows]
-    failed = sum(1 for (j,) in judged if not j.parts["correct"])
-    empty = len(examples) - len(kept) - failed
-    if len(kept) < len(examples):
-        print(f"train: dropped {failed} golds that fail and {empty} that return nothing", flush=True)
-    if not kept:
-        raise UserError("no training question has a gold query that runs and returns rows: check --data")
-    return kept
 
 
 def _identity(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:

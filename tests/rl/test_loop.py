@@ -89,6 +89,23 @@ def test_a_refill_is_the_same_whenever_it_is_drawn_and_differs_from_the_others()
     assert len({tuple(e.id for e in questions.draw(3, refill)) for refill in range(4)}) == 4
 
 
+def test_a_dropped_question_moves_no_other_and_every_pass_has_all_that_are_left() -> None:
+    def passes(dropped: frozenset[str]) -> list[str]:
+        questions = ShuffledQuestions(EXAMPLES, 3, 0, dropped)
+        return [e.id for step in range(1, 40) for e in questions.draw(step)]
+
+    whole, less = passes(frozenset()), passes(frozenset({"q7"}))
+    assert less[:95] == [name for name in whole if name != "q7"][:95]
+    assert sorted(less[:19]) == sorted(less[19:38]) == sorted(e.id for e in EXAMPLES if e.id != "q7")
+    refills = [ShuffledQuestions(EXAMPLES, 20, 0, dropped).draw(1, 1) for dropped in (frozenset(), frozenset({"q7"}))]
+    assert refills[1] == [e for e in refills[0] if e.id != "q7"]
+
+
+def test_a_batch_larger_than_a_pass_holds_several() -> None:
+    drawn = [e.id for e in ShuffledQuestions(EXAMPLES[:3], 7, 0).draw(1)]
+    assert sorted(drawn[:3]) == sorted(drawn[3:6]) == ["q0", "q1", "q2"] and len(drawn) == 7
+
+
 @pytest.mark.parametrize("staleness", [0, 1, 2])
 def test_a_batch_is_sampled_by_the_newest_policy_when_it_begins_and_begins_up_to_staleness_steps_early(
     staleness: int,
