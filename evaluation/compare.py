@@ -4,25 +4,30 @@ Rows are a bag, a list where the outermost gold query orders; columns stand in g
 numbers are distinct, 1 = 1.0, and a number that is a float agrees within 1e-6 of its size. A prediction must read a
 base table. Two empty results agree when the prediction also has as many columns. Rows that gold's ORDER BY does not
 tell apart may come in any order and, at the edge of a LIMIT, be any of the tied ones: see `ordering.py`.
+ex_any is the same with the columns in any order: see `columns.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
+from evaluation.columns import column_orders, covering_orders, reordered
 from evaluation.ordering import KeyedQuery, Ranking, is_ordered, tie_groups
 from evaluation.sandbox import Execution, executable
 
 Row = tuple[Any, ...]
+Columns = Literal["given", "any"]  # whether columns must stand in gold's order
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 MATCHED_AT_MOST = 400  # rows alike but for their numbers that are matched one by one; more are compared in sorted order
 
 
-def same_answer(gold_sql: str, gold: Execution, prediction: Execution, ranking: Ranking | None = None) -> bool:
-    """ex_strict of a prediction. Both must have run ("ok"), else False.
+def same_answer(
+    gold_sql: str, gold: Execution, prediction: Execution, ranking: Ranking | None = None, columns: Columns = "given"
+) -> bool:
+    """ex_strict of a prediction, or with columns "any" ex_any. Both must have run ("ok"), else False.
 
     ranking: gold's rows before LIMIT with their sort keys, where known; without it an ordered gold is a plain list.
     """
@@ -30,11 +35,36 @@ def same_answer(gold_sql: str, gold: Execution, prediction: Execution, ranking: 
         return False
     if len(gold.rows) != len(prediction.rows):
         return False
+    if _same_rows(gold_sql, gold.rows, prediction.rows, ranking):
+        return True
+    return columns == "any" and any(
+        _same_rows(gold_sql, gold.rows, reordered(prediction.rows, order), ranking)
+        for order in _orders(gold_sql, gold.rows, prediction.rows, ranking)
+    )
+
+
+def _same_rows(gold_sql: str, gold: Sequence[Row], prediction: Sequence[Row], ranking: Ranking | None) -> bool:
     if ranking is not None:
-        return same_ranking(ranking, prediction.rows)
+        return same_ranking(ranking, prediction)
     if is_ordered(gold_sql):
-        return all(map(same_row, gold.rows, prediction.rows))
-    return same_bag(gold.rows, prediction.rows)
+        return all(map(same_row, gold, prediction))
+    return same_bag(gold, prediction)
+
+
+def _orders(
+    gold_sql: str, gold: Sequence[Row], prediction: Sequence[Row], ranking: Ranking | None
+) -> Iterator[tuple[int, ...]]:
+    """Orders of the prediction's columns that may make it gold's answer."""
+    if ranking is None:
+        classes = list(range(len(gold))) if is_ordered(gold_sql) else [0] * len(gold)
+        return column_orders(gold, prediction, classes, same_cell)
+    ties = [number for number, (first, last) in enumerate(tie_groups(ranking.keys)) for _ in range(first, last)]
+    window = ties[ranking.start : ranking.start + len(gold)]
+    pool = [place for place, tie in enumerate(ties) if tie in set(window)]
+    if len(pool) == len(window):
+        return column_orders([ranking.rows[place] for place in pool], prediction, window, same_cell)
+    rows, classes = [ranking.rows[place] for place in pool], [ties[place] for place in pool]
+    return covering_orders(rows, prediction, (classes, window), same_cell)
 
 
 def both_empty(gold: Execution, prediction: Execution) -> bool:

@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Literal, cast
 
 from evaluation.benchmarks import Example
-from evaluation.compare import both_empty, ranking_of, same_answer
+from evaluation.compare import Columns, both_empty, ranking_of, same_answer
 from evaluation.ordering import Ranking, keyed_query
 from evaluation.sandbox import Execution, Limits, Request, Sandbox
 
 VerdictStatus = Literal[
     "correct",  # the same answer as gold, with rows
     "empty_both",  # the same answer as gold, which is no row at all
+    "reordered",  # the same answer as gold, with its columns in another order, where a judge looks for that
     "wrong",
     "no_sql",  # nothing was predicted
     "error",
@@ -31,11 +32,16 @@ GOLD_PATIENCE = 10  # a gold query may take this many deadlines: it is trusted, 
 
 @dataclass(frozen=True)
 class Verdict:
-    """status; ex_strict: whether the prediction counts as right; execution: None when there was nothing to run."""
+    """status; ex_strict: the same answer, columns in gold's order; execution: None when there was nothing to run."""
 
     status: VerdictStatus
     ex_strict: bool
     execution: Execution | None
+
+    @property
+    def right(self) -> bool:
+        """ex_strict, or ex_any for a judge that takes any order of columns."""
+        return self.ex_strict or self.status == "reordered"
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,13 @@ class Gold:
 
 
 class Judge:
-    """Two sandboxes, for predictions and for golds; gold results are kept, up to KEPT_CELLS, unless volatile."""
+    """Two sandboxes, for predictions and for golds; gold results are kept, up to KEPT_CELLS, unless volatile.
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    columns: "any" tells answers whose columns stand in another order than gold's from wrong ones.
+    """
+
+    def __init__(self, limits: Limits | None = None, columns: Columns = "given") -> None:
+        self.limits, self.columns = limits or Limits(), columns
         self._sandbox = Sandbox(self.limits)
         self._gold_sandbox = Sandbox(replace(self.limits, deadline_s=GOLD_PATIENCE * self.limits.deadline_s))
         self._golds: OrderedDict[tuple[str, str], Gold] = OrderedDict()
@@ -65,7 +74,7 @@ class Judge:
         for (example, sql), gold in zip(items, golds, strict=True):
             key = (example.database, example.gold_sql, sql)
             if key not in verdicts:
-                verdicts[key] = verdict(example.gold_sql, gold, executions.get((example.database, sql)))
+                verdicts[key] = verdict(example.gold_sql, gold, executions.get((example.database, sql)), self.columns)
         return [verdicts[example.database, example.gold_sql, sql] for example, sql in items]
 
     def golds(self, examples: Sequence[Example]) -> list[Gold]:
@@ -113,7 +122,7 @@ class Judge:
         return {key: Gold(executions[key], rankings.get(key)) for key in keys}
 
 
-def verdict(gold_sql: str, gold: Gold, execution: Execution | None) -> Verdict:
+def verdict(gold_sql: str, gold: Gold, execution: Execution | None, columns: Columns = "given") -> Verdict:
     """The verdict on an executed prediction; None stands for no prediction."""
     if gold.execution.status != "ok":
         return Verdict("gold_failed", False, execution)
@@ -122,7 +131,8 @@ def verdict(gold_sql: str, gold: Gold, execution: Execution | None) -> Verdict:
     if execution.status != "ok":
         return Verdict(cast(VerdictStatus, execution.status), False, execution)
     if not same_answer(gold_sql, gold.execution, execution, gold.ranking):
-        return Verdict("wrong", False, execution)
+        swapped = columns == "any" and same_answer(gold_sql, gold.execution, execution, gold.ranking, "any")
+        return Verdict("reordered" if swapped else "wrong", False, execution)
     return Verdict("empty_both" if both_empty(gold.execution, execution) else "correct", True, execution)
 
 

@@ -37,7 +37,7 @@ class Rulers:
 
         timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out.
         """
-        self.judge = Judge(limits)
+        self.judge = Judge(limits, "any")
         self._stopwatch = Stopwatch(limits, timings) if timings else None
         self._schemas = MatchSchemas(tables)
 
@@ -78,6 +78,7 @@ class Rulers:
             "tables": len(gold.tables_read),
             "status": verdict.status,
             "ex_strict": int(verdict.ex_strict),
+            "ex_any": int(verdict.right),
             "ex_spider": int(spider),
             "em_spider": int(em_spider(example.gold_sql, short, schema)),
             "ex_bird": int(ex_bird(gold, seen)),

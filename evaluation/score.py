@@ -27,7 +27,7 @@ from evaluation.sandbox import Limits
 
 Row = dict[str, Any]
 CHUNK = 32  # questions given to a sandbox at once
-RULERS = ("ex_strict", "ex_spider", "em_spider", "ex_bird")
+RULERS = ("ex_strict", "ex_any", "ex_spider", "em_spider", "ex_bird")
 MEANS = ("soft_f1", "r_ves")
 GROUPS = {"by_hardness": "hardness", "by_tables": "tables", "by_database": "db_id"}
 

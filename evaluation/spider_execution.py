@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import SQLITE_MAGIC
+from evaluation.columns import column_orders, reordered
 from evaluation.sandbox import Execution
 
 Row = tuple[Any, ...]
-PERMUTATION_STEPS = 20_000  # partial permutations looked at before giving up; real results need a few dozen
 _TOKENS = re.compile(
     r"""--[^\n]*|/\*.*?\*/|'(?:''|\\.|[^'\\])*'|"(?:""|\\.|[^"\\])*"|`[^`]*`|\[[^\]\[]*\]|\w[\w$#]*|.""", re.DOTALL
 )
@@ -66,10 +66,11 @@ def same_denotation(gold: Sequence[Row], prediction: Sequence[Row], ordered: boo
         return False
     if not _same_unordered_rows(gold, prediction, ordered):
         return False
-    left, right = list(zip(*gold, strict=True)), list(zip(*prediction, strict=True))
     if ordered:
-        return Counter(left) == Counter(right)
-    return _permutes(left, right)
+        return Counter(zip(*gold, strict=True)) == Counter(zip(*prediction, strict=True))
+    wanted = Counter(gold)
+    orders = column_orders(gold, prediction, [0] * len(gold), None)
+    return wanted == Counter(prediction) or any(wanted == Counter(reordered(prediction, order)) for order in orders)
 
 
 def readable(rows: Sequence[Row]) -> Sequence[Row]:
@@ -102,34 +103,6 @@ def _same_unordered_rows(gold: Sequence[Row], prediction: Sequence[Row], ordered
 
 def _sorted_cells(row: Row) -> Row:
     return tuple(sorted(row, key=lambda cell: str(cell) + str(type(cell))))
-
-
-def _permutes(left: list[Row], right: list[Row]) -> bool:
-    """Whether the columns `right`, reordered, hold the same bag of rows as `left`.
-
-    Columns are placed one after another, and a placement is kept only while the rows so far agree as bags; equal
-    columns are tried once. The official search enumerates n^n placements; this one gives up after a fixed number.
-    """
-    wanted = [Counter(zip(*left[: width + 1], strict=True)) for width in range(len(left))]
-    budget = [PERMUTATION_STEPS]
-
-    def place(chosen: list[int]) -> bool:
-        if len(chosen) == len(left):
-            return True
-        tried: set[Row] = set()
-        for column in range(len(right)):
-            if column in chosen or right[column] in tried:
-                continue
-            tried.add(right[column])
-            budget[0] -= 1
-            if budget[0] < 0:
-                return False
-            rows = Counter(zip(*(right[number] for number in [*chosen, column]), strict=True))
-            if rows == wanted[len(chosen)] and place([*chosen, column]):
-                return True
-        return False
-
-    return place([])
 
 
 def _without_escapes(text: str) -> str:

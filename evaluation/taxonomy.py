@@ -29,7 +29,7 @@ _MESSAGES = (  # of SQLite, and of our own sandbox
 def error_class(gold_sql: str, prediction_sql: str, verdict: Verdict) -> str:
     """ "" for a right answer, else the first that holds, most basic first.
 
-    no_sql, gold_failed, refused, timeout, too_large, crashed; parse_error, missing_table, missing_column,
+    no_sql, gold_failed, refused, timeout, too_large, crashed, reordered; parse_error, missing_table, missing_column,
     ambiguous_column, missing_function, other_error; no_table (a constant); wrong_set_operation, wrong_nesting,
     wrong_tables, wrong_join, wrong_filter, wrong_group, wrong_having, wrong_aggregate, wrong_columns, wrong_distinct,
     wrong_order, wrong_limit, wrong_other.
