@@ -57,8 +57,8 @@ def _rows(
             example,
             answers_K[0].sql,
             judged[0].verdict,
-            bool(judged[0].parts["correct"]),
-            statistics.fmean(j.parts["correct"] for j in judged[1:]),
+            judged[0].ex_strict,
+            statistics.fmean(j.ex_strict for j in judged[1:]),
         )
         for example, answers_K, judged in zip(examples, answers, rewards.judge(examples, answers), strict=True)
     ]

@@ -21,15 +21,22 @@ FILE = "golds.json"
 
 
 def useless(examples: Sequence[Example], rewards: PooledRewards) -> frozenset[str]:
-    """Ids of questions whose gold fails or returns no rows: any reward for them would lie. UserError when all do."""
+    """Ids of questions whose gold fails or says too little (`evaluation.blind`): any reward for them would lie.
+
+    UserError when that is all of them.
+    """
     judged = rewards.judge(examples, [[Answer(example.gold_sql, True)] for example in examples])
     failed = {e.id for e, (j,) in zip(examples, judged, strict=True) if not j.parts["correct"]}
-    empty = {e.id for e, (j,) in zip(examples, judged, strict=True) if not j.rows} - failed
-    if failed or empty:
-        print(f"train: dropped {len(failed)} golds that fail and {len(empty)} that return nothing", flush=True)
-    if len(failed | empty) == len({example.id for example in examples}):
-        raise UserError("no training question has a gold query that runs and returns rows: check --data")
-    return frozenset(failed | empty)
+    blind = {e.id for e, (j,) in zip(examples, judged, strict=True) if j.blind} - failed
+    if failed or blind:
+        print(
+            f"train: dropped {len(failed)} golds that fail and {len(blind)} whose answer is no row or one of 0 and "
+            "NULL, which a query that finds nothing would earn too",
+            flush=True,
+        )
+    if len(failed | blind) == len({example.id for example in examples}):
+        raise UserError("no training question has a gold query that runs and says more than 0 or NULL: check --data")
+    return frozenset(failed | blind)
 
 
 def write_dropped(directory: Path, identity: Mapping[str, str], dropped: frozenset[str]) -> None:

@@ -216,6 +216,7 @@ def reward_pool(config: RewardConfig, quarantine: Path, worker: type[RewardWorke
         worker,
         config.deadline_s,
         config.parts,
+        config.columns,
         method="judge_groups",
         size=config.workers,
         name="reward",

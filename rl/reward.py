@@ -19,6 +19,8 @@ from pydantic import Field
 from sqlglot import exp
 
 from evaluation.benchmarks import Example
+from evaluation.blind import blind_queries, is_blind
+from evaluation.compare import Columns
 from evaluation.errors import UserError
 from evaluation.judge import Judge, Verdict
 from evaluation.ordering import parse
@@ -40,6 +42,7 @@ class RewardConfig(Settings):
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         1, description="reward actors, a core each; auto: as many as there are free cores, while the run goes on"
     )
+    columns: Columns = Field("given", description="column order of a right answer: given (as gold's), or any")
     shuffled: bool = Field(False, description="control: permute the rewards inside every group")
 
     @property
@@ -63,12 +66,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class Judged:
-    """One answer's verdict, its ungated parts by name, and how many rows it returned."""
+    """One answer's verdict, its ungated parts by name, how many rows it returned, and whether it says too little."""
 
     verdict: str
     parts: dict[str, float]
     rows: int = 0
     error: str = ""
+    blind: bool = False
+
+    @property
+    def ex_strict(self) -> bool:
+        """Right with the columns in gold's order, whatever the reward asks for."""
+        return self.verdict in ("correct", "empty_both")
 
 
 def _executable(example: Example, answer: Answer, verdict: Verdict) -> float:
@@ -83,7 +92,7 @@ def _simple(example: Example, answer: Answer, verdict: Verdict) -> float:
 
 
 PARTS: dict[str, Callable[[Example, Answer, Verdict], float]] = {
-    "correct": lambda example, answer, verdict: float(verdict.ex_strict),
+    "correct": lambda example, answer, verdict: float(verdict.right),
     "executable": _executable,
     "simple": _simple,
     "format": lambda example, answer, verdict: float(answer.finished and bool(answer.sql)),
@@ -94,9 +103,9 @@ SHOWN = ("correct", "executable")
 class RewardWorker:
     """Judges groups: the plain class inside a reward actor. One sandbox child, gold results kept."""
 
-    def __init__(self, deadline_s: float, parts: Sequence[str] = tuple(PARTS)) -> None:
+    def __init__(self, deadline_s: float, parts: Sequence[str] = tuple(PARTS), columns: Columns = "given") -> None:
         """parts: names of those to compute (`RewardConfig.parts`)."""
-        self._judge = Judge(Limits(deadline_s=deadline_s))
+        self._judge = Judge(Limits(deadline_s=deadline_s), columns)
         self._parts = {name: PARTS[name] for name in parts}
 
     def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:
@@ -109,6 +118,10 @@ class RewardWorker:
         """One finished answer to one question."""
         return self.judge_groups([(example, [Answer(sql, True)])])[0][0]
 
+    def blind_queries(self, example: Example) -> list[str]:
+        """Queries that find nothing, on a table of the question's gold."""
+        return blind_queries(self._judge.golds([example])[0].execution)
+
     def close(self) -> None:
         self._judge.close()
 
@@ -117,7 +130,7 @@ class RewardWorker:
         parts = {name: part(example, answer, verdict) for name, part in self._parts.items()}
         if execution is None:
             return Judged(verdict.status, parts)
-        return Judged(verdict.status, parts, len(execution.rows), execution.error)
+        return Judged(verdict.status, parts, len(execution.rows), execution.error, is_blind(execution))
 
 
 @lru_cache(maxsize=50_000)
@@ -166,7 +179,7 @@ def _weighted(parts: dict[str, float], config: RewardConfig) -> float:
 
 
 def self_test(worker: RewardWorker, examples: Sequence[Example], share: float = 0.99) -> None:
-    """Refuses to train on a reward that lies: gold as its own prediction must be correct, a corrupted one must not.
+    """Refuses to train on a reward that lies: gold as its own prediction must be correct, a corrupted or blind one not.
 
     A gold that passed its check before and is out of time now says something of the machine, not of the reward.
     """
@@ -179,6 +192,7 @@ def self_test(worker: RewardWorker, examples: Sequence[Example], share: float = 
             f"not; the first is {example.id} on {example.database}: {judged.verdict} {judged.error}. Check the data."
         )
     for example in examples:
-        for corrupted in (example.gold_sql + " +", "SELECT 1", "-- " + example.gold_sql.replace("\n", " ")):
-            if worker.judge(example, corrupted).parts["correct"]:
-                raise UserError(f"reward self-test: {corrupted!r} must earn nothing for {example.id}, but is 'correct'")
+        corrupted = [example.gold_sql + " +", "SELECT 1", "-- " + example.gold_sql.replace("\n", " ")]
+        for sql in corrupted + worker.blind_queries(example):
+            if worker.judge(example, sql).parts["correct"]:
+                raise UserError(f"reward self-test: {sql!r} must earn nothing for {example.id}, but is 'correct'")

@@ -173,7 +173,7 @@ def _assemble(
     train = [example for example in examples if example.id not in dropped]
     rng = random.Random(config.run.seed)
     sample = rng.sample(train, min(SELF_TEST_QUESTIONS, len(train)))
-    tester = RewardWorker(config.reward.deadline_s, config.reward.parts)
+    tester = RewardWorker(config.reward.deadline_s, config.reward.parts, config.reward.columns)
     try:
         self_test(tester, sample)
     finally:

@@ -42,8 +42,8 @@ class Reward:
 
     @property
     def correct(self) -> bool:
-        """The same answer as gold, be it no row at all."""
-        return self.verdict in ("correct", "empty_both")
+        """The same answer as gold, be it no row at all or, where the reward takes it, with other columns first."""
+        return self.verdict in ("correct", "empty_both", "reordered")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from evaluation.benchmarks import load_examples
+from evaluation.compare import Columns
 from evaluation.errors import UserError
 from rl.advantages import advantages
 from rl.reward import Judged, RewardConfig, RewardWorker, complexity, group_rewards, self_test
@@ -76,3 +79,27 @@ def test_the_self_test_passes_on_good_data_and_stops_on_broken_golds(worker, exa
     broken = [type(e)(**{**e.__dict__, "gold_sql": "SELECT nothing FROM nowhere"}) for e in examples]
     with pytest.raises(UserError, match="self-test"):
         self_test(worker, broken)
+
+
+def test_columns_in_another_order_earn_the_reward_only_where_it_takes_any():
+    example = next(e for e in load_examples("tiny", "train") if e.gold_sql.startswith("SELECT name, "))
+    first, rest = example.gold_sql.removeprefix("SELECT ").split(" FROM ", 1)
+    swapped = "SELECT " + ", ".join(reversed(first.split(", "))) + " FROM " + rest
+    cases: list[tuple[Columns, float, str]] = [("given", 0.0, "wrong"), ("any", 1.0, "reordered")]
+    for columns, earned, verdict in cases:
+        worker = RewardWorker(1.0, columns=columns)
+        judged = worker.judge(example, swapped)
+        assert (judged.parts["correct"], judged.verdict, judged.ex_strict) == (earned, verdict, False)
+        assert [reward.correct for reward in group_rewards([judged], RewardConfig())] == [bool(earned)]
+        assert worker.judge(example, example.gold_sql).ex_strict
+        worker.close()
+
+
+def test_the_self_test_stops_on_a_gold_that_blind_queries_answer(worker, examples):
+    table = worker.blind_queries(examples[0])[0].split('"')[1]
+    for answer, found in (("0", "SELECT 0 FROM"), ("NULL", "SELECT NULL FROM")):
+        blind = replace(examples[0], gold_sql=f'SELECT {answer} FROM "{table}" LIMIT 1')
+        assert worker.judge(blind, blind.gold_sql).blind
+        with pytest.raises(UserError, match=f"self-test: '{found}"):
+            self_test(worker, [blind])
+    assert not any(worker.judge(example, example.gold_sql).blind for example in examples)
