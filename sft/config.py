@@ -91,7 +91,7 @@ class SftTrainConfig(Settings):
     mode: Mode = "qlora"
     epochs: float = Field(default=2.0, gt=0, le=1000)
     learning_rate: float = Field(default=2e-4, gt=0, le=1.0)  # peak, after the warm-up
-    warmup_ratio: float = Field(default=0.03, ge=0, le=0.5)  # share of the steps; then a cosine to zero
+    warmup_ratio: float = Field(default=0.03, ge=0, le=0.5)  # share of the steps; then a cosine to a tenth of the peak
     batch_size: int = Field(default=32, ge=1, le=4096)  # questions per optimizer step
     token_budget: int = Field(default=8192, ge=64)  # tokens per forward: bounds the memory
     together: int = Field(default=4, ge=1, le=4096)  # questions of one database drawn as one: they share its schema

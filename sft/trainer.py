@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ import torch
 import transformers
 from datasets import Dataset
 from peft.helpers import disable_input_dtype_casting
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer import TRAINER_STATE_NAME
@@ -32,6 +34,24 @@ from sft.packing import PackedBatch
 from sft.stores import Folder
 
 Model: TypeAlias = PreTrainedModel | peft.PeftModel
+
+
+FLOOR = 0.1
+"""Of the peak: the learning rate of the last step."""
+
+
+def rate(step: int, steps: int, warmup: int) -> float:
+    """The share of the peak learning rate at `step` = 1 … steps: linear up to 1 at step `warmup`, then a cosine down to
+    FLOOR at the last step, so that every step learns.
+
+    >>> [round(rate(step, 5, 2), 3) for step in (1, 2, 3, 4, 5)]
+    [0.5, 1.0, 0.775, 0.325, 0.1]
+    """
+    if step <= warmup:
+        return step / warmup
+    start = max(1, warmup)
+    done = (step - start) / max(1, steps - start)
+    return FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * done)) / 2
 
 
 class Steps:
@@ -76,6 +96,13 @@ class AnswerTrainer(SFTTrainer):
         for value in model.parameters():  # TRL rounds the adapter of a 4-bit base to bf16, where small updates vanish
             if value.requires_grad:
                 value.data = value.data.float()
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
+        """`rate` over the steps; torch counts them from 0."""
+        warmup = math.ceil(self.settings.train.warmup_ratio * num_training_steps)
+        optimizer = optimizer or self.optimizer
+        self.lr_scheduler = LambdaLR(optimizer, lambda done: rate(done + 1, num_training_steps, warmup))
+        return self.lr_scheduler
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(train_dataset or self.train_dataset)
@@ -135,8 +162,6 @@ def trl_config(config: SftConfig, steps: int) -> TrlConfig:
         max_steps=steps,
         per_device_train_batch_size=1,  # one item of the data is a whole step
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=settings.warmup_ratio,  # below 1: a share of the steps
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         optim="paged_adamw_8bit",

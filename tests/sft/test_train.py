@@ -20,7 +20,7 @@ from sft.documents import documents
 from sft.examples import PromptEncoder, training_examples
 from sft.progress import DevWatch
 from sft.train import chosen_examples, main, train
-from sft.trainer import AnswerTrainer
+from sft.trainer import AnswerTrainer, rate
 from tests.toy_model import make_toy_model
 
 SIZES = ("red", "green", "blue", "old", "new", "big")
@@ -124,6 +124,22 @@ def _lora(config: SftConfig) -> dict:
 def test_the_adapter_learns_in_fp32(toy, shop, tmp_path):
     trainer = trainer_of(settings(toy, tmp_path), shop)
     assert {v.dtype for v in trainer.model.parameters() if v.requires_grad} == {torch.float32}
+
+
+def test_every_step_of_the_schedule_learns(toy, shop, tmp_path):
+    # ceil(0.2 · 6) = 2 steps of warm-up; then 0.1 + 0.9 (1 + cos(π k / 4)) / 2 for k = 1 … 4, the last a tenth
+    wanted = [0.5, 1.0, 0.868198, 0.55, 0.231802, 0.1]
+    assert [rate(step, 6, 2) for step in range(1, 7)] == pytest.approx(wanted, abs=1e-6)
+    assert rate(1, 1, 1) == rate(1, 1, 0) == rate(1, 9, 0) == 1.0 and rate(9, 9, 0) == pytest.approx(0.1)
+    run = train(settings(toy, tmp_path, warmup_ratio=0.2), shop)  # 12 questions, twice, in batches of 4
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["learning_rate"] for row in rows] == pytest.approx([1e-2 * share for share in wanted], abs=1e-8)
+
+
+def test_a_run_of_one_step_has_learned(toy, shop, tmp_path):
+    run = train(settings(toy, tmp_path, batch_size=12, epochs=1), shop)
+    learned = policy.load_model(settings(toy, tmp_path).model, adapter=run / "adapter", trainable=False)
+    assert any(value.abs().max() > 0 for name, value in learned.named_parameters() if "lora_B" in name)
 
 
 def test_a_run_learns_and_leaves_all_that_it_promises(toy, shop, tmp_path, capsys):
