@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cluster.pool import Pool
 from evaluation.benchmarks import Example
-from graph.prompt import extract_sql
+from graph.answer import extract_sql
 from rl.config import RolloutConfig
 from rl.engines import Awaited, Engines
 from rl.learners import Learners

@@ -19,7 +19,7 @@ from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS, Example, load_examples
 from evaluation.errors import UserError, exit_on_user_error
-from graph.prompt import extract_sql
+from graph.answer import extract_sql
 from sft import provenance
 from sft.config import DataConfig, ModelConfig, validate
 from sft.device import detect

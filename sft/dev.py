@@ -19,7 +19,7 @@ from typing import Any
 from evaluation.benchmarks import Example, load_split
 from evaluation.errors import UserError
 from evaluation.rulers import Rulers
-from graph.prompt import extract_sql
+from graph.answer import extract_sql
 from sft.config import DevConfig, SftConfig
 from sft.examples import PromptEncoder
 from sft.generator import Generator, GeneratorConfig, Sampling

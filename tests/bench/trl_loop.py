@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from evaluation.benchmarks import Example, load_examples
-from graph.prompt import extract_sql, messages_from_text
+from graph.answer import extract_sql
+from graph.prompt import messages_from_text
 from rl.reward import Answer, RewardConfig, RewardWorker, group_rewards
 from sft.examples import PromptEncoder
 
