@@ -1,14 +1,16 @@
 """Executes SQL that nobody vouches for: batches of statements in, one `Execution` per statement out.
 
-A `Sandbox` owns one child process (`sandbox_child.py`, started as a fresh interpreter, never forked, so that it may
-live in a process that holds threads, a GPU or Ray). Each statement gets a connection of its own.
+A `Sandbox` owns one child process (`sandbox_child.py`). Each statement gets a connection of its own.
 
 Guarded against
     writes, files, locks, other databases   read-only immutable connection; authorizer that allows reading only
     state left for the next statement       a fresh connection per statement; PRAGMA, ATTACH, temp objects are refused
     endless loops                           progress handler with a deadline; the child's own alarm; the parent's kill
     one function call that never returns    size limits on cells, SQL and LIKE patterns; then the same alarm and kill
-    memory and disk                         SQLite heap limit, address-space limit, no file may grow, row and byte caps
+    memory and disk                         SQLite heap limit, address-space limit, no file may grow; bytes are counted
+                                            row by row as they are fetched
+    what the file itself holds              its schema is read under a deadline of its own; its views, generated columns
+                                            and virtual tables run under the statement's limits
     crashes of SQLite                       only the child dies; it is replaced and the batch goes on
     statements that read no table           `tables_read` tells base tables from CTEs, views and constants
     text that is not UTF-8                  read as surrogate escapes, so different bytes stay different
@@ -20,67 +22,65 @@ Not guarded against
 
 from __future__ import annotations
 
-import contextlib
 import marshal
-import os
-import select
-import signal
-import struct
-import subprocess
-import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Any, Literal
 
-from evaluation.sandbox_child import NOT_A_QUERY
+from graph.database import DatabaseError, Identity, identity, refuse_unmerged
+from graph.guard import NOT_A_QUERY
+from graph.process import Process, timed_out
 
 Status = Literal["ok", "error", "refused", "timeout", "too_large", "crashed"]
 Request = tuple[str, str]  # database path, SQL
+_Key = tuple[Any, str]  # Identity of the file, SQL
 CHILD = Path(__file__).with_name("sandbox_child.py")
-START_TIMEOUT_S = 30.0
-START_ATTEMPTS = 3
 _PARENT_SLACK_S = 0.1  # the child's own alarm comes first
 _MAX_CACHED_SHARE = 16  # one result may take at most this share of the cache
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one statement may take.
+    """What one statement may take, beside what opening its database takes.
 
-    On a machine with a free core the answer comes within deadline_s + grace_s, whatever the statement; on a busy one,
-    where a statement must wait for its turn, within wall_factor times that.
+    On a machine with a free core the answer comes within open_s + deadline_s + 2 grace_s, whatever the statement and
+    the file; on a busy one, where a statement must wait for its turn, within wall_s.
     """
 
     deadline_s: float = 1.0  # of processor time, so that a verdict does not hang on what else the machine does
+    open_s: float = 1.5  # of processor time to read the owner's schema
     grace_s: float = 0.3  # of processor time to stop orderly; then the child ends itself
     wall_factor: float = 4.0
     max_rows: int = 200_000
-    max_bytes: int = 32 * 2**20  # of all rows, serialised
+    max_bytes: int = 32 * 2**20  # of all rows, serialised, and 8 for each cell
     max_sql_bytes: int = 50_000
     max_cell_bytes: int = 1_000_000
     heap_bytes: int = 84 * 2**20  # SQLite's own memory; Spider's hungriest golds need over 80
-    memory_bytes: int = 768 * 2**20  # address space of the child
+    memory_bytes: int = 256 * 2**20  # address space of the child, beyond what it starts with
     cache_bytes: int = 64 * 2**20  # of remembered results, serialised; 0 = remember nothing
 
     @property
     def wall_s(self) -> float:
         """Seconds by the clock on the wall after which a statement is given up, however little it has run."""
-        return self.wall_factor * (self.deadline_s + self.grace_s)
+        return self.open_s + self.grace_s + self.wall_factor * (self.deadline_s + self.grace_s)
+
+    def of_child(self) -> dict[str, Any]:
+        """The settings of the child."""
+        return {**asdict(self), "wall_s": self.wall_s, "sqlite_limits": self.of_sqlite()}
 
     def of_sqlite(self) -> list[tuple[int, int]]:
-        """(sqlite3.SQLITE_LIMIT_ number, value) for `Connection.setlimit`."""
+        """(sqlite3.SQLITE_LIMIT_ number, value) for `Connection.setlimit`, once the owner's schema is read.
+
+        Views are part of a statement when it runs, so what a schema may have, such as 2,000 columns, stays allowed.
+        """
         return [
             (0, self.max_cell_bytes),  # LENGTH
-            (1, self.max_sql_bytes),  # SQL_LENGTH
-            (2, 512),  # COLUMN
-            (3, 200),  # EXPR_DEPTH
             (4, 50),  # COMPOUND_SELECT
-            (5, 50_000),  # VDBE_OP
+            (5, 250_000),  # VDBE_OP
             (7, 0),  # ATTACHED
             (8, 100),  # LIKE_PATTERN_LENGTH
             (10, 0),  # TRIGGER_DEPTH
@@ -115,9 +115,8 @@ class Sandbox:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._child: _Child | None = None
+        self._child: Process | None = None
         self._cache = _Cache(self.limits.cache_bytes)
-        self._contents = _Contents()
 
     def execute(self, requests: Sequence[Request]) -> list[Execution]:
         """One Execution per (database path, SQL), in order; equal requests run once.
@@ -126,21 +125,23 @@ class Sandbox:
         """
         answers: dict[Request, Execution] = {}
         waiting: list[Request] = []
-        contents = {path: self._contents.digest(path) for path in dict.fromkeys(path for path, _ in requests)}
+        files = {path: _identity(path) for path in dict.fromkeys(path for path, _ in requests)}
         for request in dict.fromkeys(requests):
-            path, sql = request
-            known = self._cache.get((contents[path], sql)) or unsendable(sql, self.limits)
-            if not (known or contents[path] or os.path.isfile(path)):
-                known = Execution("error", error=f"no database file {path}")
-            if known:
+            if known := self._known(files[request[0]], request[1]):
                 answers[request] = known
             else:
                 waiting.append(request)
         for request, (execution, size) in zip(waiting, self._run(waiting), strict=True):
             answers[request] = execution
             if execution.status not in ("timeout", "crashed") and not execution.volatile:
-                self._cache.put((contents[request[0]], request[1]), execution, size)
+                self._cache.put((files[request[0]], request[1]), execution, size)
         return [answers[request] for request in requests]
+
+    def _known(self, file: Identity | Execution, sql: str) -> Execution | None:
+        """The execution of a statement that need not run."""
+        if isinstance(file, Execution):
+            return file
+        return self._cache.get((file, sql)) or unsendable(sql, self.limits)
 
     @property
     def child_pid(self) -> int | None:
@@ -168,8 +169,8 @@ class Sandbox:
         done, crashed = 0, -1
         while done < len(requests):
             if self._child is None:
-                self._child = _start_child(self.limits)
-            for answer in self._child.answers(requests[done:]):
+                self._child = Process(CHILD, self.limits.of_child())
+            for answer in self._answers(self._child, requests[done:]):
                 if answer[0].status == "crashed" and crashed != done:
                     crashed = done
                     break
@@ -178,135 +179,51 @@ class Sandbox:
             if not self._child.alive:
                 self.close()
 
-
-def _start_child(limits: Limits) -> _Child:
-    """RuntimeError when none starts, whoever ends them."""
-    for _ in range(START_ATTEMPTS - 1):
-        with contextlib.suppress(_EndedEarly):
-            return _Child(limits)
-    return _Child(limits)
-
-
-class _EndedEarly(RuntimeError):
-    """The child's process was over before it was ready."""
-
-
-class _Child:
-    """The process and its pipes."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd="/",
-            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-            start_new_session=True,
-            bufsize=0,
-        )
-        self.pid = self._process.pid
-        self.alive = True
-        self._frames = _Frames(self._process.stdout.fileno())  # type: ignore[union-attr]
-        self._send({**asdict(limits), "wall_s": limits.wall_s, "sqlite_limits": limits.of_sqlite()})
-        if self._frames.read(START_TIMEOUT_S) is None:
-            self.kill()
-            what = f"the SQL sandbox ({sys.executable} {CHILD})"
-            if self._frames.ended:
-                raise _EndedEarly(f"{what} ended with code {self._process.returncode} before it was ready")
-            raise RuntimeError(f"{what} did not start within {START_TIMEOUT_S} s")
-
-    def answers(self, requests: Sequence[Request]) -> Iterator[tuple[Execution, int]]:
+    def _answers(self, child: Process, requests: Sequence[Request]) -> Iterator[tuple[Execution, int]]:
         """Answers in order; ends early, with the verdict on the statement that did it, when the child dies."""
-        self._send(list(requests))
-        patience_s = self._limits.wall_s + _PARENT_SLACK_S
+        child.send(list(requests))
         for _ in requests:
             sent = monotonic()
-            payload = self._frames.read(patience_s)
+            payload = child.read(self.limits.wall_s + _PARENT_SLACK_S)
             if payload is None:
-                yield self._post_mortem(monotonic() - sent), 0
+                yield self._post_mortem(child, monotonic() - sent), 0
                 return
             yield decode(payload), len(payload)
 
-    def kill(self) -> None:
-        self.alive = False
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
-
-    def _send(self, value: Any) -> None:
-        payload = memoryview(marshal.dumps(value, 2))
-        parts = [memoryview(struct.pack("<I", len(payload))), payload]
-        with contextlib.suppress(BrokenPipeError):  # a dead child shows as the end of its answers
-            for part in parts:
-                while part:
-                    part = part[self._process.stdin.write(part) or 0 :]  # type: ignore[union-attr]
-
-    def _post_mortem(self, seconds: float) -> Execution:
-        if self._frames.ended:  # the child is dead or dying: its exit code says of what
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(START_TIMEOUT_S)
-        code = self._process.poll()
-        self.kill()
-        if code in (None, -signal.SIGALRM, -signal.SIGPROF):  # still running, or ended by its own alarm
-            error = f"ran longer than the deadline of {self._limits.deadline_s} s and was killed"
+    def _post_mortem(self, child: Process, seconds: float) -> Execution:
+        code = child.post_mortem()
+        if timed_out(code):
+            error = f"ran longer than the deadline of {self.limits.deadline_s} s and was killed"
             return Execution("timeout", error=error, seconds=seconds)
         return Execution("crashed", error=f"the process that ran it ended with code {code}", seconds=seconds)
 
 
-class _Frames:
-    """Length-prefixed values from a pipe, with a time limit."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN | select.POLLHUP)
-        self._buffer = bytearray()
-        self.ended = False
-
-    def read(self, timeout_s: float) -> bytes | None:
-        """The next payload; None at the end of the pipe or after timeout_s without a whole one."""
-        ends_at = monotonic() + timeout_s
-        while (payload := self._take()) is None:
-            left_s = ends_at - monotonic()
-            if left_s <= 0 or not self._poll.poll(max(1, int(left_s * 1000))):
-                return None
-            data = os.read(self._fd, 1 << 20)
-            if not data:
-                self.ended = True
-                return None
-            self._buffer += data
-        return payload
-
-    def _take(self) -> bytes | None:
-        if len(self._buffer) < 4:
-            return None
-        end = 4 + struct.unpack_from("<I", self._buffer)[0]
-        if len(self._buffer) < end:
-            return None
-        payload = bytes(self._buffer[4:end])
-        del self._buffer[:end]
-        return payload
+def _identity(path: str) -> Identity | Execution:
+    """What tells this state of the file from others; an error when there is nothing to open."""
+    try:
+        found = identity(path)
+        refuse_unmerged(path)
+        return found
+    except DatabaseError as error:
+        return Execution("error", error=f"the database {path} cannot be read: {error}")
 
 
 class _Cache:
-    """Executions by (content of the database, SQL); least recently used go first."""
+    """Executions by (database file, SQL); least recently used go first."""
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity, self._used = capacity_bytes, 0
-        self._entries: OrderedDict[tuple[str, str], tuple[Execution, int]] = OrderedDict()
+        self._entries: OrderedDict[_Key, tuple[Execution, int]] = OrderedDict()
 
-    def get(self, key: tuple[str, str]) -> Execution | None:
+    def get(self, key: _Key) -> Execution | None:
         if key not in self._entries:
             return None
         self._entries.move_to_end(key)
         return self._entries[key][0]
 
-    def put(self, key: tuple[str, str], execution: Execution, size: int) -> None:
+    def put(self, key: _Key, execution: Execution, size: int) -> None:
         size += len(key[1]) + 200
-        if size > self._capacity // _MAX_CACHED_SHARE or not key[0]:
+        if size > self._capacity // _MAX_CACHED_SHARE:
             return
         self._entries[key] = (execution, size)
         self._used += size
@@ -314,36 +231,11 @@ class _Cache:
             self._used -= self._entries.popitem(last=False)[1][1]
 
 
-class _Contents:
-    """Digests of database files, computed again only when a file's size, inode or time changes."""
-
-    def __init__(self) -> None:
-        self._digests: dict[tuple[str, int, int, int], str] = {}
-
-    def digest(self, path: str) -> str:
-        """ "" for a file that cannot be read."""
-        try:
-            stat = os.stat(path)
-            key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            if key not in self._digests:
-                self._digests[key] = file_digest(path)
-            return self._digests[key]
-        except (OSError, ValueError):
-            return ""
-
-
-def file_digest(path: str) -> str:
-    digest = blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def unsendable(sql: str, limits: Limits) -> Execution | None:
     """The verdict on SQL that need not reach SQLite; None for all others."""
+    size = len(sql)
     try:
-        size = len(sql.encode())
+        size = size if size > limits.max_sql_bytes else len(sql.encode())
     except UnicodeEncodeError:
         return Execution("error", error="the SQL holds lone surrogates, which no UTF-8 text can")
     if size > limits.max_sql_bytes:
@@ -353,9 +245,8 @@ def unsendable(sql: str, limits: Limits) -> Execution | None:
 
 def decode(payload: bytes) -> Execution:
     """An Execution from the child's answer."""
-    status, columns, chunks, tables, volatile, error, seconds = marshal.loads(payload)
-    rows = tuple(row for chunk in chunks for row in marshal.loads(chunk))
-    return Execution(status, rows, columns, tables, error, seconds, volatile)
+    status, columns, rows, tables, volatile, error, seconds = marshal.loads(payload)
+    return Execution(status, marshal.loads(rows) if rows else (), columns, tables, error, seconds, volatile)
 
 
 def is_no_query(execution: Execution) -> bool:

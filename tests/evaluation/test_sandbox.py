@@ -232,7 +232,7 @@ def test_odd_databases_get_a_named_verdict(sandbox: Sandbox, tmp_path: Path) -> 
     query = "SELECT count(*), sum(length(name)) FROM t"
     assert run(sandbox, str(text), query).error == "file is not a database"
     assert run(sandbox, str(torn), query).status == "error"
-    assert "no database file" in run(sandbox, str(tmp_path / "none.sqlite"), query).error
+    assert "does not exist" in run(sandbox, str(tmp_path / "none.sqlite"), query).error
     assert run(sandbox, odd, query).status == "ok"
     assert not (tmp_path / "a").exists()
 
