@@ -1,4 +1,4 @@
-"""Databases as users have them: what is good gives rows, what cannot be read whole is refused, nothing holds a child."""
+"""Databases as users have them: good ones give rows, what cannot be read whole is refused, nothing holds a child."""
 
 import json
 import os
@@ -25,6 +25,7 @@ DOCUMENTS = """
     CREATE VIEW tag AS SELECT j.id, value FROM j, json_each(p, '$.tags');
     CREATE VIEW spy AS SELECT * FROM pragma_database_list;
 """
+THREE = "CREATE TABLE t(n); INSERT INTO t VALUES (3);"
 TOKENIZERS = [("fts4", name) for name in ("simple", "porter", "unicode61")] + [
     ("fts5", name) for name in ("ascii", "porter", "unicode61", "trigram")
 ]
@@ -126,11 +127,11 @@ def test_the_cases_of_good_databases_give_rows(sandbox: Sandbox, cases_dir: Path
     [
         ("CREATE TABLE w(" + ",".join(f"v{i} INTEGER" for i in range(2000)) + "); INSERT INTO w(v1999) VALUES (3)",
          "SELECT * FROM w", 2000),
-        ("CREATE TABLE t(n); INSERT INTO t VALUES (3); CREATE VIEW u AS " + " UNION ALL ".join(["SELECT n FROM t"] * 499),
+        (THREE + "CREATE VIEW u AS " + " UNION ALL ".join(["SELECT n FROM t"] * 499),
          "SELECT count(*) FROM u WHERE n = 3", 1),
-        ("CREATE TABLE t(n); INSERT INTO t VALUES (3); CREATE VIEW l AS SELECT n FROM t WHERE n IN ("
+        (THREE + "CREATE VIEW l AS SELECT n FROM t WHERE n IN ("
          + ",".join(map(str, range(30_000))) + ")", "SELECT n FROM l", 1),
-        ("CREATE TABLE t(n); INSERT INTO t VALUES (3); CREATE VIEW d AS SELECT " + "+".join(["n"] * 900) + " AS m FROM t",
+        (THREE + "CREATE VIEW d AS SELECT " + "+".join(["n"] * 900) + " AS m FROM t",
          "SELECT m FROM d", 1),
     ],
 )  # fmt: skip
@@ -189,7 +190,7 @@ BIG = "printf('%.*c', 900000, 'a')"
         "SELECT " + ",".join([f"{BIG} || char(128512) || {i}" for i in range(80)]) + " FROM t",
         f"SELECT {BIG} || a.n FROM t a, t b, t c, t d, t e, t f",
         "SELECT group_concat(x) OVER (ORDER BY n) FROM (SELECT a.n, printf('%.*c', 9000, 'b') x FROM t a, t b, t c)",
-        "WITH RECURSIVE r(x) AS (SELECT 'a' UNION ALL SELECT x || x FROM r WHERE length(x) < 900000) SELECT * FROM r, t",
+        "WITH RECURSIVE r(x) AS (SELECT 'a' UNION ALL SELECT x || x FROM r WHERE length(x) < 9e5) SELECT * FROM r, t",
         "SELECT " + ",".join(["NULL"] * 2000) + " FROM t a, t b, t c, t d, t e, t f",
     ],
 )
