@@ -29,7 +29,7 @@ from rl.types import Group, Rollout
 from sft import attention
 from sft.answers import answer_hidden, score_answers
 from sft.config import LoraConfig, ModelConfig, Settings
-from sft.device import release_memory
+from sft.device import detect, release_memory
 from sft.policy import PolicyVersion, load_model, publish
 
 REFERENCE = "reference"
@@ -103,7 +103,8 @@ class Learner:
     ) -> None:
         torch.manual_seed(seed)
         self.config, self.temperature, self.max_tokens, self.total_steps = config, temperature, max_tokens, total_steps
-        self.dtype = model.dtype  # in bfloat16 the fp32 adapter, too, is multiplied in bf16, as in the engine
+        # In bfloat16 the fp32 adapter, too, is multiplied in bfloat16, as in the engine.
+        self.dtype = detect().computes_in(model.dtype)
         adapter = Path(init_adapter) if init_adapter else None
         self.model = load_model(model, lora, adapter, trainable=True)
         if config.kl:

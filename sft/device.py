@@ -31,17 +31,28 @@ class Device:
     def torch_device(self) -> torch.device:
         return torch.device(self.kind, self.index) if self.kind == "cuda" else torch.device("cpu")
 
-    def torch_dtype(self, name: str) -> torch.dtype:
-        """The dtype of this name. UserError when the device cannot compute in it."""
-        if name == "bfloat16" and not self.bf16:
+    def computes_in(self, dtype: str) -> str:
+        """The dtype that learner and engine compute in where `dtype` is asked for.
+
+        A CPU without bfloat16 instructions multiplies it a hundred times slower than float32, which holds the same
+        values: it computes in float32. UserError on a GPU without them, where float32 may not fit.
+        """
+        if dtype != "bfloat16" or self.bf16:
+            return dtype
+        if self.kind == "cuda":
             raise UserError(f"{self.name} does not compute in bfloat16: set model.dtype=float32")
-        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
+        return "float32"
+
+    def torch_dtype(self, dtype: str) -> torch.dtype:
+        """`computes_in` as torch's own."""
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[self.computes_in(dtype)]
 
 
 def detect() -> Device:
     """The first visible GPU, or the CPU."""
     if not torch.cuda.is_available():
-        return Device("cpu", name="CPU")
+        bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return Device("cpu", name="CPU" if bf16 else "CPU without bfloat16: computes in float32", bf16=bf16)
     properties = torch.cuda.get_device_properties(0)
     bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     return Device("cuda", name=properties.name, bf16=bf16, memory_gib=properties.total_memory / 2**30)

@@ -355,7 +355,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
     slots = config.live_versions + 1  # a new version is registered before the oldest is dropped
     args = EngineArgs(
         model=config.model,
-        dtype=config.dtype,
+        dtype=detect().computes_in(config.dtype),
         seed=config.seed,
         skip_tokenizer_init=True,
         generation_config="vllm",  # nothing of the model's generation_config.json may leak into sampling

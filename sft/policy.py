@@ -167,11 +167,11 @@ def served_base(model: ModelConfig, cache_dir: Path | None = None) -> Path:
     Without quantisation and in its own dtype the model serves itself. Cached per content, quantisation and dtype under
     $ROLLSQL_CACHE or ~/.cache/rollsql.
     """
-    source = model_directory(model.path)
+    source, dtype = model_directory(model.path), detect().computes_in(model.dtype)
     if model.quantization == "none" and _stored_dtype(source) == model.dtype:
         return source
     root = cache_dir or Path(os.environ.get("ROLLSQL_CACHE") or Path.home() / ".cache" / "rollsql")
-    target = root / "served" / f"{fingerprint(model.path)[:32]}-{model.quantization}-{model.dtype}"
+    target = root / "served" / f"{fingerprint(model.path)[:32]}-{model.quantization}-{dtype}"
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with _replacing(target) as partial:

@@ -91,7 +91,8 @@ class AnswerTrainer(SFTTrainer):
             processing_class=tokenizer,
         )
         self.remove_callback(transformers.PrinterCallback)
-        self.settings, self.identity, self.in_bf16 = config, identity or {}, config.model.dtype == "bfloat16"
+        self.settings, self.identity = config, identity or {}
+        self.in_bf16 = detect().computes_in(config.model.dtype) == "bfloat16"
         attention.install(self._causal_lm())
         for value in model.parameters():  # TRL rounds the adapter of a 4-bit base to bf16, where small updates vanish
             if value.requires_grad:

@@ -140,3 +140,11 @@ def test_broken_models_and_adapters_are_user_errors(toy, tmp_path):
     (broken / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot be loaded"):
         policy.load_base(ModelConfig(path=str(broken)))
+
+
+def test_a_cpu_without_bfloat16_computes_in_float32_and_such_a_gpu_is_refused() -> None:
+    assert Device("cpu", bf16=False).torch_dtype("bfloat16") == torch.float32
+    assert Device("cpu", bf16=True).torch_dtype("bfloat16") == torch.bfloat16
+    assert Device("cuda", bf16=True).computes_in("float32") == "float32"
+    with pytest.raises(UserError, match="T4 does not compute in bfloat16: set model.dtype=float32"):
+        Device("cuda", name="T4", bf16=False).computes_in("bfloat16")
