@@ -10,6 +10,7 @@ import transformers
 from evaluation.errors import UserError
 from sft import policy
 from sft.config import LoraConfig, ModelConfig
+from sft.device import Device
 from tests.toy_model import make_toy_model
 
 LORA = LoraConfig(r=8, alpha=16)
