@@ -10,7 +10,7 @@ import transformers
 from evaluation.errors import UserError
 from sft import policy
 from sft.config import LoraConfig, ModelConfig
-from sft.device import Device
+from sft.device import Device, detect
 from tests.toy_model import make_toy_model
 
 LORA = LoraConfig(r=8, alpha=16)
@@ -36,7 +36,7 @@ def test_every_linear_layer_but_the_head_is_in_double_quantised_nf4_under_lora(t
     layers = [layer for name, layer in model.named_modules() if name.endswith("base_layer")]
     assert len(layers) == 2 * 7  # two blocks: q, k, v, o, gate, up, down
     assert all(layer.weight.quant_state.quant_type == "nf4" and layer.weight.quant_state.nested for layer in layers)
-    assert isinstance(model.get_output_embeddings(), torch.nn.Linear) and model.lm_head.weight.dtype == torch.bfloat16
+    assert isinstance(model.get_output_embeddings(), torch.nn.Linear) and model.lm_head.weight.dtype == detect().torch_dtype("bfloat16")
     assert {v.dtype for n, v in model.named_parameters() if "norm" in n} == {torch.bfloat16}
 
 
@@ -59,7 +59,7 @@ def test_the_served_base_gives_the_learners_logits_bit_for_bit(toy, tmp_path, dt
     config = ModelConfig(path=str(toy), dtype=dtype)
     learner = policy.load_model(config, LORA)  # a fresh adapter changes nothing
     served = transformers.AutoModelForCausalLM.from_pretrained(policy.served_base(config, tmp_path))
-    assert served.dtype == learner.dtype == getattr(torch, dtype)
+    assert served.dtype == learner.dtype == detect().torch_dtype(dtype)
     with torch.no_grad():
         assert torch.equal(learner(IDS).logits, served(IDS).logits)
         original = transformers.AutoModelForCausalLM.from_pretrained(toy)(IDS).logits
