@@ -1,7 +1,7 @@
 """English words as `graph.link` compares them: stems, words that say nothing, and what questions mean by some words.
 
-A question in another language links by its cells and by the names that it shares with the schema; where it shares none,
-the whole schema is kept.
+A question in another language links by its cells and by the names that it shares with the schema, cut out of scripts
+without spaces by `graph.segment`; where it shares none, the whole schema is kept.
 """
 
 from __future__ import annotations
@@ -86,5 +86,15 @@ MEASURING = _stems("""
     average mean total sum max min maximum minimum high low most least great large small old young long short more less
     over under above below between
 """)
+DATING = _stems("year month day date time")
 NAMING = _stems("name title fname lname")
 IDENTIFYING = _stems("id code key no num number")
+_SUMMING = _stems("""
+    total sum average mean amount much revenue income profit sale sold spend spent earn earned cost paid pay worth
+""")
+
+
+def sums(text: str) -> bool:
+    """Whether a question may add up numbers that it does not name; where it is not English, it may."""
+    words = [word.strip("?!.,;:") for word in text.split()]
+    return any(stem(word) in _SUMMING for word in words) or 2 * sum(map(str.isascii, words)) < len(words)

@@ -9,18 +9,17 @@ and every bridge table on a shortest join path between the tables kept.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import networkx
 
+from graph import segment
 from graph.build import Join, affinity, schema_graph
-from graph.lexicon import COUNTING, HINTS, IDENTIFYING, MEASURING, NAMING, STOP, stem
+from graph.lexicon import COUNTING, DATING, HINTS, IDENTIFYING, MEASURING, NAMING, STOP, stem, sums
 from graph.link_weights import COLUMN_WEIGHTS, TABLE_WEIGHTS
 from graph.paths import connecting_tables
 from graph.schema import Column, Schema, Table
-from graph.targets import letters, name_words
 
 End = tuple[str, str]  # (table, column), spelled as the schema does
 Values = Mapping[End, Sequence[str]]
@@ -31,6 +30,7 @@ COLUMN_FLOOR = 0.02
 SURE = 0.5
 _LONGEST_CELL_WORDS = 6
 _SHORTEST_PREFIX = 4
+
 
 @dataclass(frozen=True)
 class Linked:
@@ -76,7 +76,11 @@ class Linker:
             neighbours[join.key.table].add(join.key.parent)
             neighbours[join.key.parent].add(join.key.table)
         self._neighbours = {name: tuple(sorted(found - {name})) for name, found in neighbours.items()}
-        self._tables = [_NamedTable(table, self._keys) for table in schema.tables]
+        self._facts = {join.key.table for join in self._joins}
+        names = [name for table in schema.tables for name in (table.name, *(c.name for c in table.columns))]
+        self._segmenter = segment.Segmenter(names, (cell for cells in (values or {}).values() for cell in cells))
+        self._tables = [_NamedTable(table, self._keys, self._segmenter) for table in schema.tables]
+        self._summed = {(t.name, c.name) for t in self._tables for c in t.columns if c.summed}
         self._vocabulary = _Vocabulary(self._tables)
         self._cells = _CellIndex(values or {})
 
@@ -91,11 +95,13 @@ class Linker:
         best = max(self.schema.tables, key=lambda t: scores[(t.name,)]).name
         likely = [t.name for t in self.schema.tables if scores[(t.name,)] >= table_floor] or [best]
         kept = connecting_tables(self.graph, likely)
-        return Linked(kept, tuple(self._kept_columns(set(kept), scores, column_floor)), sure or (best,), scores)
+        asked_of = self._facts.intersection(kept if sums(question) else ())
+        columns_kept = self._kept_columns(set(kept), asked_of, scores, column_floor)
+        return Linked(kept, tuple(columns_kept), sure or (best,), scores)
 
     def features(self, text: str) -> Features:
         """Features of tables and columns, and the probabilities that follow; all empty when no word met the schema."""
-        asked = _Question(text)
+        asked = _Question(self._segmenter.words(text))
         met = self._vocabulary.met(asked)
         cells, numbers = self._cells.found_in(asked)
         if not met and not cells:
@@ -115,7 +121,10 @@ class Linker:
     def _around(self, name: str, match: Mapping[str, _TableMatch]) -> list[_TableMatch]:
         return [match[other] for other in self._neighbours[name]]
 
-    def _kept_columns(self, kept: set[str], scores: Mapping[tuple[str, ...], float], floor: float) -> Iterable[End]:
+    def _kept_columns(
+        self, kept: set[str], facts: set[str], scores: Mapping[tuple[str, ...], float], floor: float
+    ) -> Iterable[End]:
+        """facts: tables whose numbers a question may sum without naming them."""
         needed = {
             (table, column)
             for join in self._joins
@@ -127,7 +136,8 @@ class Linker:
             if table.name in kept:
                 for column in table.columns:
                     end = (table.name, column.name)
-                    if column.primary_key or end in needed or scores[end] >= floor:
+                    summed = table.name in facts and end in self._summed
+                    if column.primary_key or end in needed or summed or scores[end] >= floor:
                         yield end
 
 
@@ -154,8 +164,8 @@ def subschema(schema: Schema, tables: Iterable[str], columns: Iterable[End]) -> 
 class _Question:
     """stems: of its words; runs: its words written together, two and three at a time; text: for cells."""
 
-    def __init__(self, text: str) -> None:
-        self.words = [word.casefold() for word in re.findall(r"[^\W_]+", text)]
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
         self.stems = {stem(word) for word in self.words} - STOP
         two = zip(self.words, self.words[1:], strict=False)
         three = zip(self.words, self.words[1:], self.words[2:], strict=False)
@@ -199,8 +209,9 @@ class _CellIndex:
         self._columns: dict[str, list[End]] = {}
         for end, cells in values.items():
             for cell in cells:
-                parts = re.findall(r"[^\W_]+", cell[:80].casefold())
-                if 0 < len(parts) <= _LONGEST_CELL_WORDS and (len(parts) > 1 or len(parts[0]) > 1):
+                parts = segment.plain_words(cell[:80])
+                telling = len(parts) > 1 or any(len(part) > 1 or segment.unspaced(part) for part in parts)
+                if telling and len(parts) <= _LONGEST_CELL_WORDS:
                     self._columns.setdefault(" ".join(parts), []).append(end)
 
     def found_in(self, asked: _Question) -> tuple[dict[End, float], set[End]]:
@@ -224,22 +235,23 @@ class _CellIndex:
 
 
 class _NamedColumn:
-    def __init__(self, column: Column, table: Table, is_key: bool) -> None:
-        self.name, self.squashed = column.name, letters(column.name)
-        self.stems = tuple(dict.fromkeys(stem(word) for word in name_words(column.name)))
-        own = {stem(word) for word in name_words(table.name)}
+    def __init__(self, column: Column, table: Table, is_key: bool, names: segment.Segmenter) -> None:
+        self.name, self.squashed = column.name, segment.squashed(column.name)
+        self.stems = tuple(dict.fromkeys(map(stem, names.name_words(column.name))))
+        own = set(map(stem, names.name_words(table.name)))
         self.beyond = tuple(part for part in self.stems if part not in own) or self.stems
         self.naming = bool(set(self.stems) & NAMING)
         self.identifying = bool(set(self.stems) & IDENTIFYING)
         self.primary, self.key = column.primary_key, is_key
         self.number = affinity(column.type) == "NUMBER"
+        self.summed = self.number and not (is_key or self.identifying or set(self.stems) & DATING)
 
 
 class _NamedTable:
-    def __init__(self, table: Table, keys: set[End]) -> None:
-        self.name, self.squashed = table.name, letters(table.name)
-        self.stems = tuple(dict.fromkeys(stem(word) for word in name_words(table.name)))
-        self.columns = [_NamedColumn(c, table, (table.name, c.name) in keys) for c in table.columns]
+    def __init__(self, table: Table, keys: set[End], names: segment.Segmenter) -> None:
+        self.name, self.squashed = table.name, segment.squashed(table.name)
+        self.stems = tuple(dict.fromkeys(map(stem, names.name_words(table.name))))
+        self.columns = [_NamedColumn(c, table, (table.name, c.name) in keys, names) for c in table.columns]
 
 
 class _TableMatch:
@@ -294,25 +306,28 @@ class _TableMatch:
         logit = math.log(max(table_score, 1e-6) / max(1 - table_score, 1e-6))
         size = 1.0 / len(self.table.columns)
         for place, column in enumerate(self.table.columns):
-            yield column.name, (
-                1.0,
-                self.shares[place],
-                self.full[place],
-                self.weighted[place],
-                self.rare[place],
-                self.cells[place],
-                self.numbers[place],
-                logit,
-                min(logit, 0.0),
-                float(column.primary),
-                float(column.key),
-                float(column.naming),
-                float(column.naming) * self.share,
-                float(column.identifying),
-                float(column.number and asked.measures),
-                float(column.number and asked.counts),
-                size,
-                float(self.shares[place] == max(self.shares)),
+            yield (
+                column.name,
+                (
+                    1.0,
+                    self.shares[place],
+                    self.full[place],
+                    self.weighted[place],
+                    self.rare[place],
+                    self.cells[place],
+                    self.numbers[place],
+                    logit,
+                    min(logit, 0.0),
+                    float(column.primary),
+                    float(column.key),
+                    float(column.naming),
+                    float(column.naming) * self.share,
+                    float(column.identifying),
+                    float(column.number and asked.measures),
+                    float(column.number and asked.counts),
+                    size,
+                    float(self.shares[place] == max(self.shares)),
+                ),
             )
 
 

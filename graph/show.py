@@ -12,6 +12,7 @@ import argparse
 import html
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -62,11 +63,12 @@ def draw(out: Path, writer: PromptWriter, prompt: str, question: str, evidence: 
     linked = writer.linker.link(question, evidence) if question else None
     figure = picture(writer.schema, writer.graph, linked)
     out.parent.mkdir(parents=True, exist_ok=True)
+    in_words = not _shown_text(writer.schema).isascii()  # then an SVG holds text, for the reader's fonts
     if out.suffix != ".html":
-        figure.savefig(out, dpi=120, bbox_inches="tight")
+        _save(figure, out, out.suffix[1:], in_words)
         return
     image = io.StringIO()
-    figure.savefig(image, format="svg", bbox_inches="tight")
+    _save(figure, image, "svg", in_words)
     svg = image.getvalue()[image.getvalue().index("<svg") :]
     title = html.escape(f"{writer.schema.name}: {question}" if question else writer.schema.name)
     out.write_text(
@@ -78,13 +80,58 @@ def draw(out: Path, writer: PromptWriter, prompt: str, question: str, evidence: 
     )
 
 
+def _save(figure: Any, to: Path | io.StringIO, kind: str, in_words: bool) -> None:
+    from matplotlib import rc_context
+
+    with rc_context({"svg.fonttype": "none" if in_words else "path"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # `fonts` has said it in one line
+        figure.savefig(to, format=kind, dpi=120, bbox_inches="tight")
+
+
 def picture(schema: Schema, graph: networkx.MultiGraph, linked: Linked | None) -> Any:
     """A matplotlib figure: a box per table with its columns, a line per join."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    with rc_context({"font.family": fonts(_shown_text(schema))}):
+        return _picture(Figure, schema, graph, linked)
+
+
+def _shown_text(schema: Schema) -> str:
+    return schema.name + "".join(t.name + "".join(c.name for c in t.columns) for t in schema.tables)
+
+
+def fonts(text: str) -> list[str]:
+    """The default font, then those of the system that hold what it lacks of `text`, the one that holds most first."""
+    from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+    usual = set(get_font(findfont(FontProperties(family=["sans-serif"]))).get_charmap())
+    lacking = {ord(letter) for letter in text if not letter.isspace()} - usual
+    chosen = ["sans-serif"]
+    if not lacking:
+        return chosen
+    held = {
+        font.name: lacking & set(get_font(findfont(FontProperties(family=[font.name]))).get_charmap())
+        for font in fontManager.ttflist
+        if not font.name.startswith("Last Resort")  # boxes for all there is
+    }
+    while lacking and (best := max(sorted(held), key=lambda name: len(held[name] & lacking))) and held[best] & lacking:
+        chosen.append(best)
+        lacking -= held[best]
+    if lacking:
+        letters = "".join(map(chr, sorted(lacking)[:8]))
+        print(
+            f"no font here has {letters}: a .png shows boxes instead, .svg and .html show them in the reader's fonts; "
+            "install one that has them, such as Noto Sans CJK",
+            file=sys.stderr,
+        )
+    return chosen
+
+
+def _picture(figure_class: Any, schema: Schema, graph: networkx.MultiGraph, linked: Linked | None) -> Any:
     places = _places(schema, graph)
     side = max(6.0, 2.6 * len(schema.tables) ** 0.5)
-    figure = Figure(figsize=(1.5 * side, side))
+    figure = figure_class(figsize=(1.5 * side, side))
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.margins(0.15)

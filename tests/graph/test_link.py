@@ -73,3 +73,59 @@ def test_a_table_of_two_thousand_columns_is_linked_and_cut():
     linked = Linker(schema).link("What is column 77 of wide?")
     part = within(schema, linked.scores, lambda part: len(part.tables[0].columns) <= 10)
     assert "column_77" in {column.name for column in part.tables[0].columns}
+
+
+SINGERS = Schema(
+    "歌手",
+    (
+        Table("歌手", (Column("歌手编号", "INTEGER", True), Column("姓名", "TEXT"), Column("国家", "TEXT"))),
+        Table("专辑", (Column("专辑编号", "INTEGER", True), Column("歌手编号", "INTEGER"), Column("名称", "TEXT"))),
+        Table("员工", (Column("工号", "INTEGER", True), Column("部门", "TEXT"))),
+    ),
+    (ForeignKey("专辑", ("歌手编号",), "歌手", ("歌手编号",)),),
+)
+
+
+@pytest.mark.parametrize(
+    "question, sure",
+    [
+        ("每个歌手的姓名是什么？", ("歌手",)),
+        ("有多少个员工?", ("员工",)),
+        ("来自中国的歌手发行了哪些专辑？", ("歌手", "专辑")),
+    ],
+)
+def test_a_question_without_spaces_is_cut_at_the_names_of_the_schema(question, sure):
+    linked = Linker(SINGERS, {("歌手", "国家"): ("中国", "日本")}).link(question)
+    assert linked.matched and linked.sure == sure and linked.tables == sure
+
+
+@pytest.mark.parametrize(
+    "table, column, question",
+    [
+        ("選手", "身長", "すべての選手の身長を教えてください"),
+        ("ロボット", "バッテリー", "ロボットのバッテリーはいくつですか"),
+        ("가수", "나이", "모든 가수의 나이는 얼마입니까"),
+        ("นักร้อง", "อายุ", "นักร้องทุกคนมีอายุเท่าไร"),
+        ("ＶＩＰ客户", "余额", "VIP客户的余额"),
+        ("room", "price2", "ｐｒｉｃｅ２ of each ｒｏｏｍ"),
+    ],
+)
+def test_other_scripts_and_full_width_letters_link_too(table, column, question):
+    other = Table("倉庫", (Column("番号", "INTEGER", True), Column("住所", "TEXT")))
+    wanted = Table(table, (Column("id", "INTEGER", True), Column(column, "TEXT")))
+    linked = Linker(Schema("s", (other, wanted))).link(question)
+    assert linked.tables == (table,) and linked.scores[table, column] > 0.5
+
+
+@pytest.mark.parametrize(
+    "question", ["Total of the sales per store?", "Which store earned most in its sales?", "How much is sold per sale?"]
+)
+def test_numbers_of_a_linked_fact_table_are_kept_for_sums(question):
+    store = Table("store", (Column("store_id", "INT", True), Column("city", "TEXT")))
+    facts = Column("quantity", "INT"), Column("amt", "REAL"), Column("disc", "NUMERIC"), Column("memo", "TEXT")
+    sale = Table("sale", (Column("sale_id", "INT", True), Column("store_id", "INT"), *facts))
+    other = Table("pet", tuple(Column(f"c{n}", "TEXT") for n in range(20)))
+    schema = Schema("shop", (store, sale, other), (ForeignKey("sale", ("store_id",), "store", ("store_id",)),))
+    linked = Linker(schema).link(question)
+    assert "sale" in linked.tables
+    assert {("sale", "quantity"), ("sale", "amt"), ("sale", "disc")} <= set(linked.columns)

@@ -3,7 +3,7 @@ from contextlib import closing
 
 import pytest
 
-from graph.show import main
+from graph.show import fonts, main
 
 
 @pytest.fixture
@@ -41,3 +41,21 @@ def test_what_cannot_be_done_is_said(shop, tmp_path, capsys):
     ):
         assert main(arguments) == 2
         assert message in capsys.readouterr().err
+
+
+def test_names_in_any_script_stand_in_the_page_and_missing_letters_are_said_in_one_line(tmp_path, capsys):
+    path = tmp_path / "music.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE 歌手 (歌手编号 INTEGER PRIMARY KEY, 姓名 TEXT);")
+    out = tmp_path / "page.html"
+    assert main(["--db", str(path), "--question", "每个歌手的姓名", "--out", str(out)]) == 0
+    drawing = out.read_text(encoding="utf-8").partition("<svg")[2].partition("</svg>")[0]
+    assert "歌手" in drawing and "姓名" in drawing
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) <= 2 and said[-1] == f"drawn: {out}"
+
+
+def test_the_usual_font_is_enough_for_usual_letters_and_unknown_ones_are_named(capsys):
+    assert fonts("singer é") == ["sans-serif"]
+    fonts("\U0010fffd")
+    assert capsys.readouterr().err.count("\n") == 1
