@@ -36,8 +36,9 @@ def test_every_linear_layer_but_the_head_is_in_double_quantised_nf4_under_lora(t
     layers = [layer for name, layer in model.named_modules() if name.endswith("base_layer")]
     assert len(layers) == 2 * 7  # two blocks: q, k, v, o, gate, up, down
     assert all(layer.weight.quant_state.quant_type == "nf4" and layer.weight.quant_state.nested for layer in layers)
-    assert isinstance(model.get_output_embeddings(), torch.nn.Linear) and model.lm_head.weight.dtype == detect().torch_dtype("bfloat16")
-    assert {v.dtype for n, v in model.named_parameters() if "norm" in n} == {torch.bfloat16}
+    assert isinstance(model.get_output_embeddings(), torch.nn.Linear)
+    assert model.lm_head.weight.dtype == detect().torch_dtype("bfloat16")
+    assert {v.dtype for n, v in model.named_parameters() if "norm" in n} == {model.lm_head.weight.dtype}
 
 
 def test_only_the_adapter_learns_and_it_does_so_in_fp32(toy):
