@@ -124,12 +124,14 @@ class Engine:
 
 @dataclass(frozen=True)
 class Request:
-    """Prompts of one step; numbers: of each among all of the step, from which its seed follows."""
+    """Prompts of one step; numbers: of each among all of the step, from which its seed follows. alone: as
+    `Generator.submit` has it."""
 
     prompts: Sequence[list[int]]
     sampling: Sampling
     step: int | None
     numbers: Sequence[int]
+    alone: bool = False
 
 
 class Ticket:
@@ -146,7 +148,7 @@ class Ticket:
         """Hand the whole request to this life of the engine."""
         request, self.epoch, self._again = self.request, self.engine.epoch, self.taken
         self.name = f"ticket {next(Ticket._names)}"
-        args = (self.name, request.prompts, request.sampling, request.step, request.numbers)
+        args = (self.name, request.prompts, request.sampling, request.step, request.numbers, request.alone)
         self._submitted: Pending | None = self.engine.handle.call("submit", *args)
         self._asked: deque[Pending] = deque()
 
@@ -206,16 +208,19 @@ class Engines:
         step: int | None,
         parts: int,
         busy: Callable[[float], None] = lambda seconds: None,
+        alone: bool = False,
     ) -> Iterator[list[tuple[int, list[Sample]]]]:
         """(number of the prompt, its samples) of all prompts, in `parts` parts, each as soon as it is whole.
 
         What is in a part depends on the arguments and the number of engines alone. `busy` gets the seconds that the
-        busiest engine has sampled for this request, once, at the end.
+        busiest engine has sampled for this request, once, at the end. alone: the samples are the same whatever else is
+        asked of the engines.
         """
         shares = divide([len(prompt) for prompt in prompts], databases, len(self.engines))
         pairs = [(engine, share) for engine, share in zip(self.engines, shares, strict=True) if share]
         tickets = [
-            Ticket(engine, Request([prompts[i] for i in share], sampling, step, share)) for engine, share in pairs
+            Ticket(engine, Request([prompts[i] for i in share], sampling, step, share, alone))
+            for engine, share in pairs
         ]
         found: list[list[list[Sample]]] = [[] for _ in tickets]
         for part in range(parts):

@@ -94,8 +94,10 @@ def train(
         began = time.perf_counter()
         while len(ahead) <= staleness and step + len(ahead) in steps:
             seconds: Seconds = {}
-            made = collect(step + len(ahead), step - 1, questions, policy, rewards, estimator, refills, seconds, unit)
-            ahead.append(Batch(Background(made, f"the samples of step {step + len(ahead)}"), seconds))
+            coming = step + len(ahead)
+            version = max(0, coming - 1 - staleness)  # the newest, but for the batches that a resumed run makes again
+            made = collect(coming, version, questions, policy, rewards, estimator, refills, seconds, unit)
+            ahead.append(Batch(Background(made, f"the samples of step {coming}"), seconds))
         batch, groups = ahead.popleft(), list[Group]()
         for part in batch.parts:
             check_age(part, step, staleness)

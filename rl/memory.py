@@ -125,7 +125,7 @@ def disk(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     samples = config.steps * config.rollout.questions * config.rollout.samples * (1 + config.rollout.refills)
     served = 0 if config.model.quantization == "none" else width * shape.parameters
     return {
-        f"{config.checkpoint.keep + 1} checkpoints": (config.checkpoint.keep + 1) * checkpoint_bytes(shape, rank),
+        f"{config.checkpoint.keep + 1} checkpoints": _checkpoints_bytes(config, shape),
         "rollouts of all steps, at most": samples * config.rollout.max_tokens * ROLLOUT_TOKEN_BYTES,
         "adapter": shape.adapter_parameters(rank) * width,
         "served base (~/.cache/rollsql, on each node with an engine)": served,
@@ -154,7 +154,7 @@ def require_disk(config: RlConfig) -> None:
         return
     rank = adapter_rank(config)
     adapter = shape.adapter_parameters(rank) * BYTES[config.model.dtype]
-    checkpoints = (config.checkpoint.keep + 1) * checkpoint_bytes(shape, rank)
+    checkpoints = _checkpoints_bytes(config, shape)
     needs = {"run.dir": (config.run.path, adapter)}
     if not config.checkpoint.dir:
         needs = {"run.dir": (config.run.path, adapter + checkpoints)}
@@ -169,6 +169,13 @@ def require_disk(config: RlConfig) -> None:
                 f"1 = {config.checkpoint.keep + 1} checkpoints; rollouts come on top), but its disk has "
                 f"{free / MIB:,.1f} MiB free. Free some, or give another disk: {setting}=…"
             )
+
+
+def _checkpoints_bytes(config: RlConfig, shape: ModelShape) -> int:
+    """Of those kept and of one more; each holds as many older policies as waiting batches are sampled by."""
+    rank = adapter_rank(config)
+    older = config.rollout.staleness * shape.adapter_parameters(rank) * BYTES[config.model.dtype]
+    return (config.checkpoint.keep + 1) * (checkpoint_bytes(shape, rank) + older)
 
 
 def checkpoint_bytes(shape: ModelShape, rank: int) -> int:

@@ -7,20 +7,23 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.pool import Pool
 from evaluation.benchmarks import Example
+from evaluation.errors import UserError
 from graph.answer import extract_sql
 from rl.config import RolloutConfig
 from rl.engines import Awaited, Engines
 from rl.learners import Learners
 from rl.loop import Rollouts, Seconds
 from rl.reward import Answer, Judged, RewardConfig, RewardWorker, group_rewards, overlong
+from rl.state import pack_versions, unpack_versions
 from rl.types import Group, Reward, Rollout
 from sft.examples import PromptEncoder
+from sft.policy import PolicyVersion
 from sft.sampling import Sample, Sampling
 
 MAX_BATCH = 64
@@ -84,6 +87,7 @@ class EnginePolicy:
         """mismatch_limit: largest mean |Δ log-prob| of engine and learner on the canary, nats per token."""
         self.engines, self.learners, self.encoder, self.rollout = engines, learners, encoder, rollout
         self.mismatch_limit, self.canary, self.seed = mismatch_limit, canary, seed
+        self._published: dict[int, PolicyVersion] = {}
         self._canary: tuple[int, Awaited, list[Awaited]] | None = None
         self._verified = 0.0
 
@@ -97,7 +101,7 @@ class EnginePolicy:
             max_tokens=self.rollout.max_tokens,
             seed=_seed(self.seed, f"{step}/{refill}" if refill else step),
         )
-        yield from self._sample(examples, sampling, version, parts, seconds)
+        yield from self._sample(examples, sampling, version, parts, seconds, alone=True)
 
     def sample_with(self, examples: Sequence[Example], sampling: Sampling, version: int | None) -> list[list[Rollout]]:
         """The rollouts of each question with other settings, at once; version None is the base without adapter."""
@@ -105,7 +109,13 @@ class EnginePolicy:
         return [rollouts for _, rollouts in pairs]
 
     def _sample(
-        self, examples: Sequence[Example], sampling: Sampling, version: int | None, parts: int, seconds: Seconds
+        self,
+        examples: Sequence[Example],
+        sampling: Sampling,
+        version: int | None,
+        parts: int,
+        seconds: Seconds,
+        alone: bool = False,
     ) -> Iterator[Rollouts]:
         prompts = [self.encoder.encode(example) for example in examples]
         databases = [example.database for example in examples]
@@ -113,7 +123,7 @@ class EnginePolicy:
         def busy(busiest: float) -> None:
             seconds["generate"] = seconds.get("generate", 0.0) + busiest
 
-        for part in self.engines.sample(prompts, databases, sampling, version, parts, busy):
+        for part in self.engines.sample(prompts, databases, sampling, version, parts, busy, alone):
             yield [(examples[i], self._rollouts(examples[i], prompts[i], samples, version)) for i, samples in part]
 
     def _rollouts(
@@ -145,12 +155,35 @@ class EnginePolicy:
     def publish(self, step: int) -> dict[str, float]:
         """Adapter bytes from learner to engines. The canary is on its way when it returns; `verify` waits for it."""
         began, shown = time.perf_counter(), (self.canary.prompts, self.canary.completions)
-        version = self.learners.publish(step)
+        version = self._published[step] = self.learners.publish(step)
+        for old in list(self._published)[: -self.rollout.staleness - 1]:
+            del self._published[old]
         theirs = self.learners.score(*shown)
         self.engines.load(version)
         served_ms = 1e3 * (time.perf_counter() - began)
         self._canary = (step, theirs, self.engines.score(*shown, step))
         return {"adapter_bytes": float(len(version.adapter)), "served_ms": served_ms}
+
+    def state(self) -> dict[str, bytes]:
+        """What a resumed run needs after the newest published step, as files by name: the learner's state, and the
+        policies, as many as rollout.staleness, that have sampled or will sample the batches that wait."""
+        return self.learners.state() | pack_versions(list(self._published.values())[:-1])
+
+    def restore(self, step: int, files: Mapping[str, bytes]) -> None:
+        """Goes on from the `state` after `step`; then `publish(step)`."""
+        self.learners.restore({name: content for name, content in files.items() if "/" not in name})
+        versions = unpack_versions(files)
+        expected = list(range(max(0, step - self.rollout.staleness), step))
+        if [version.step for version in versions] != expected:
+            raise UserError(
+                f"the checkpoint after step {step} must hold the policies {expected} that the waiting batches are "
+                f"sampled by (rollout.staleness = {self.rollout.staleness}), and holds "
+                f"{[version.step for version in versions]}: an earlier version of this program has written it. Start "
+                "anew with run.overwrite=true or another run.name"
+            )
+        for version in versions:
+            self._published[version.step] = version
+            self.engines.load(version)
 
     def verify(self) -> float:
         """Mean |Δ log-prob| of engine and learner on the canary of the newest policy; of the engine that differs most.

@@ -1,12 +1,16 @@
-"""Tensors and optimizer state as safetensors bytes and JSON scalars: nothing in a checkpoint can execute code."""
+"""Tensors, optimizer state and policies as safetensors bytes and JSON: nothing in a checkpoint can execute code."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
+
+from sft.policy import PolicyVersion
 
 Scalars = dict[str, dict[str, Any]]
 
@@ -50,3 +54,19 @@ def _leaves(entries: dict[str, Any]) -> list[tuple[str, Any]]:
     for key, value in entries.items():
         leaves += value.items() if isinstance(value, dict) else [(key, value)]
     return leaves
+
+
+def pack_versions(versions: Iterable[PolicyVersion]) -> dict[str, bytes]:
+    """Policies as a checkpoint's files, two for each."""
+    files: dict[str, bytes] = {}
+    for version in versions:
+        name = f"sampled_by/step_{version.step:06d}"
+        record = {"step": version.step, "adapter_config": version.adapter_config, "digest": version.digest}
+        files |= {f"{name}.safetensors": version.adapter, f"{name}.json": json.dumps(record).encode()}
+    return files
+
+
+def unpack_versions(files: Mapping[str, bytes]) -> list[PolicyVersion]:
+    """The inverse of `pack_versions`, oldest first; other files of the checkpoint are left aside."""
+    names = sorted(n.removesuffix(".json") for n in files if n.startswith("sampled_by/") and n.endswith(".json"))
+    return [PolicyVersion(adapter=files[f"{name}.safetensors"], **json.loads(files[f"{name}.json"])) for name in names]

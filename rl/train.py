@@ -200,7 +200,7 @@ def _learn(run: Run) -> None:
     journal.restore(done, saved.files if saved else {})
     if saved:
         print(f"resuming {run.directory} after step {done} of {config.steps}", flush=True)
-        run.policy.learners.restore(saved.files)
+        run.policy.restore(done, saved.files)
     run.policy.publish(done)
     run.policy.verify()
     if not saved:
@@ -213,7 +213,7 @@ def _learn(run: Run) -> None:
         if config.evaluation.every and step % config.evaluation.every == 0:
             heard += _watch(run, step)
         if step % config.checkpoint.every == 0 or step == config.steps:
-            files = run.policy.learners.state() | journal.kept()
+            files = run.policy.state() | journal.kept()
             checkpoint.write(run.store, checkpoint.Checkpoint(step, files, run.identity), config.checkpoint.keep)
         sound(config.alarm, heard)
 

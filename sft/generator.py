@@ -20,6 +20,7 @@ import tempfile
 import time
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -108,8 +109,25 @@ class _Ticket:
         return ready
 
 
+@dataclass(frozen=True)
+class _Queued:
+    """Prompts of a ticket that vLLM has not been given yet. alone: they share no batch and no cached prefix."""
+
+    ticket: str
+    prompts: Sequence[list[int]]
+    params: Sequence[Any]
+    lora_request: Any
+    alone: bool
+
+
 class Generator:
-    """A vLLM engine that samples from policy versions. Not thread-safe: one caller at a time."""
+    """A vLLM engine that samples from policy versions. Not thread-safe: one caller at a time.
+
+    What shares a batch with others, or begins with a prefix that is cached, may differ in the last bits. So prompts
+    that are submitted `alone` wait for those before them, begin without cached prefixes, and those behind them wait:
+    the same prompts, policy and seeds then give the same samples, whatever else the engine did. On a GPU, where batches
+    do not repeat bit for bit anyway, nothing waits.
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         """Start the engine. Raises UserError when `config.model` is not a model directory."""
@@ -123,6 +141,8 @@ class Generator:
         self._request_number = 0
         self._open: dict[str, _Ticket] = {}
         self._places: dict[str, tuple[str, int]] = {}  # request id -> its ticket, and its place there
+        self._queued: deque[_Queued] = deque()
+        self._alone = False  # whether what vLLM works on is to share nothing
         self._adapters = Path(tempfile.mkdtemp(prefix="rollsql-adapters-", dir=_fast_directory()))
         self._cleanup = weakref.finalize(self, shutil.rmtree, self._adapters, ignore_errors=True)
 
@@ -167,16 +187,17 @@ class Generator:
         sampling: Sampling,
         step: int | None,
         numbers: Sequence[int] | None = None,
+        alone: bool = False,
     ) -> None:
         """Queue prompts behind those that wait; `take(ticket)` works on them. Several tickets may be open at once.
 
         numbers: the number of each prompt among all of a step, from which its seed follows; its place by default.
-        Raises as `sample` does.
+        alone: the samples must be the same whatever else is asked of this engine. Raises as `sample` does.
         """
         self._check_prompts(prompts)
         numbers = range(len(prompts)) if numbers is None else numbers
         params = [_sampling_params(sampling, number, self.stop_token_ids) for number in numbers]
-        self._enqueue(ticket, prompts, params, step)
+        self._enqueue(ticket, prompts, params, step, alone and detect().kind == "cpu")
 
     def take(self, ticket: str, within_s: float = math.inf) -> list[list[Sample]]:
         """Samples of the ticket's next prompts, in order: all that are left, or those that are there after within_s.
@@ -218,16 +239,29 @@ class Generator:
         cleanup_dist_env_and_memory()
         self._cleanup()
 
-    def _enqueue(self, ticket: str, prompts: Sequence[list[int]], params: Sequence[Any], step: int | None) -> None:
+    def _enqueue(
+        self, ticket: str, prompts: Sequence[list[int]], params: Sequence[Any], step: int | None, alone: bool = False
+    ) -> None:
         lora_request = self._lora_request(step)
         assert ticket not in self._open, f"the ticket {ticket!r} is in use"
         if prompts:
             self._open[ticket] = _Ticket([None] * len(prompts))
-        for index, (prompt, param) in enumerate(zip(prompts, params, strict=True)):
-            self._request_number += 1
-            request_id = str(self._request_number)
-            self._places[request_id] = (ticket, index)
-            self._engine.add_request(request_id, {"prompt_token_ids": prompt}, param, lora_request=lora_request)
+            self._queued.append(_Queued(ticket, prompts, params, lora_request, alone))
+        self._admit()
+
+    def _admit(self) -> None:
+        """Gives vLLM what is queued, up to the first that must wait."""
+        while self._queued and not (self._places and (self._alone or self._queued[0].alone)):
+            queued = self._queued.popleft()
+            self._alone = queued.alone
+            if queued.alone:
+                assert self._engine.reset_prefix_cache(), "nothing is in flight that could hold a cached block"
+            for index, (prompt, param) in enumerate(zip(queued.prompts, queued.params, strict=True)):
+                self._request_number += 1
+                request_id = str(self._request_number)
+                self._places[request_id] = (queued.ticket, index)
+                tokens = {"prompt_token_ids": prompt}
+                self._engine.add_request(request_id, tokens, param, lora_request=queued.lora_request)
 
     def _advance(self, ticket: str, deadline: float) -> list[Any]:
         """Step the engine until the ticket is whole, or until the deadline; its next outputs in order."""
@@ -239,6 +273,7 @@ class Generator:
                 for output in self._engine.step():
                     if output.finished:
                         self._deliver(output)
+                self._admit()
                 if time.perf_counter() >= deadline:
                     break
         except BaseException:
@@ -260,6 +295,7 @@ class Generator:
         self._engine.abort_request(requests)
         for request_id in requests:
             del self._places[request_id]
+        self._queued = deque(queued for queued in self._queued if queued.ticket != ticket)
         del self._open[ticket]
 
     def _lora_request(self, step: int | None) -> Any:

@@ -3,10 +3,10 @@
 python -m tests.drill --config rl/configs/tiny.toml [--seed N] [--drills 20] [--kinds engine …] [--work DIR] [k=v …]
 
 One kind of loss per drill, in turns: a reward child, a reward actor, the engine, a learner rank, the driver (started
-again by the same line), a Ray node of three, a checkpoint file truncated or flipped after the driver was killed. Each
-drill must finish, with a bit-identical adapter, all steps in its metrics once, no process left behind, and no step
-longer than --bound-s. The warm-up and the undisturbed run are made once in --work and kept. The last line is one JSON
-object; the exit code is 1 if a drill failed.
+again by the same line; once more with one or two batches sampled ahead), a Ray node of three, a checkpoint file cut or
+flipped after the driver was killed. Each drill must finish, with a bit-identical adapter, all steps in its metrics
+once, no process left behind, and no step longer than --bound-s. The warm-up and the undisturbed runs are made once in
+--work and kept. The last line is one JSON object; the exit code is 1 if a drill failed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,13 @@ class ClusterJob(Job):
 
 @dataclass(frozen=True)
 class Setting:
-    """Where the drills work and what they run."""
+    """Where the drills work and what they run. alone: the name of the undisturbed run with these settings."""
 
     config: Path
     work: Path
     settings: tuple[str, ...]
     bound_s: float
+    alone: str = "undisturbed"
 
     def line(self, name: str) -> list[str]:
         adapter = f"init_adapter={self.work}/warm/adapter"
@@ -108,8 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     work = args.work or Path(tempfile.mkdtemp(prefix="rollsql-drill-"))
     setting = Setting(args.config, work.resolve(), (*SMALL, *args.settings), args.bound_s)
-    expected = _undisturbed(setting)
-    rows = [_drill(setting, expected, args.kinds[n % len(args.kinds)], args.seed, n) for n in range(args.drills)]
+    rows = [_drill(setting, args.kinds[n % len(args.kinds)], args.seed, n) for n in range(args.drills)]
     failed = [row for row in rows if row["trouble"]]
     print(json.dumps({"drills": len(rows), "passed": len(rows) - len(failed), "seed": args.seed, "rows": rows}))
     return 1 if failed else 0
@@ -120,13 +120,17 @@ def _undisturbed(setting: Setting) -> bytes:
     if not (setting.work / "warm" / "adapter").is_dir():
         line = [sys.executable, "-m", "sft.train", "--config", "sft/configs/tiny.toml"]
         subprocess.run([*line, f"run.dir={setting.work}", "run.name=warm"], cwd=ROOT, check=True)
-    if not (setting.work / "undisturbed" / "adapter").is_dir():
-        job = setting.start("undisturbed")
+    if not (setting.work / setting.alone / "adapter").is_dir():
+        job = setting.start(setting.alone)
         assert job.process.wait(RUN_S) == 0, job.log.read_text()[-3000:]
-    return _adapter(setting.work / "undisturbed")
+    return _adapter(setting.work / setting.alone)
 
 
-def _drill(setting: Setting, expected: bytes, kind: str, seed: int, number: int) -> dict[str, Any]:
+def _drill(setting: Setting, kind: str, seed: int, number: int) -> dict[str, Any]:
+    if kind in STALENESS:
+        settings = (*setting.settings, f"rollout.staleness={STALENESS[kind]}")
+        setting = replace(setting, settings=settings, alone=f"undisturbed-{kind}")
+    expected = _undisturbed(setting)
     rng = random.Random(f"{seed}/{number}/{kind}")
     name, began = f"drill-{seed}-{number}-{kind}", time.monotonic()
     shutil.rmtree(setting.work / name, ignore_errors=True)  # of an earlier invocation: it would be resumed
@@ -144,7 +148,7 @@ def _trouble(setting: Setting, job: Job, expected: bytes) -> list[str]:
     """What is not as it must be, after the job has finished."""
     found = []
     rows = _metrics(job.directory)
-    if [row["step"] for row in rows] != list(range(1, len(_metrics(setting.work / "undisturbed")) + 1)):
+    if [row["step"] for row in rows] != list(range(1, len(_metrics(setting.work / setting.alone)) + 1)):
         found.append(f"steps {[row['step'] for row in rows]}")
     if _adapter(job.directory) != expected:
         found.append("another adapter than the undisturbed run's")
@@ -172,7 +176,7 @@ def _kill_one(title: str) -> Callable[[Setting, str, random.Random], tuple[str, 
 
 def _kill_driver(setting: Setting, name: str, rng: random.Random) -> tuple[str, Job]:
     job = setting.start(name)
-    step = _wait_for_moment(job, rng)
+    step = _wait_for_moment(job, rng, least=1 if "rollout.staleness" in " ".join(setting.settings) else 0)
     job.children()
     job.process.kill()
     job.process.wait()
@@ -271,6 +275,7 @@ def _start_node(line: Sequence[str], log: Path, environment: dict[str, str], sta
     raise AssertionError(f"{log} did not start: {log.read_text()[-2000:]}")
 
 
+STALENESS = {"staleness-1": 1, "staleness-2": 2}
 KINDS: dict[str, Callable[[Setting, str, random.Random], tuple[str, Job]]] = {
     "reward-child": _kill_one("sandbox_child.py"),
     "reward-actor": _kill_one("ray::reward"),
@@ -279,6 +284,7 @@ KINDS: dict[str, Callable[[Setting, str, random.Random], tuple[str, Job]]] = {
     "driver": _kill_driver,
     "node": _kill_node,
     "checkpoint": _spoil_checkpoint,
+    **dict.fromkeys(STALENESS, _kill_driver),
 }
 
 

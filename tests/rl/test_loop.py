@@ -118,6 +118,21 @@ def test_a_batch_is_sampled_by_the_newest_policy_when_it_begins_and_begins_up_to
     ]
 
 
+@pytest.mark.parametrize("staleness", [1, 2])
+def test_a_resumed_run_has_the_waiting_batches_sampled_by_the_policies_of_an_unbroken_one(staleness: int) -> None:
+    whole = run(useful=4, refills=0, staleness=staleness, steps=6)
+    for done in range(1, 6):
+        rest = Scripted(useful=4)
+        rest.published = done  # and its checkpoint holds the policies before it that are still needed
+        questions = ShuffledQuestions(EXAMPLES, 4, seed=0)
+        remaining = range(done + 1, 7), questions, rest, rest, "grpo", lambda *record: None
+        loop.train(*remaining, 0, staleness)  # type: ignore[arg-type]
+        assert rest.versions == {step: whole.versions[step] for step in range(done + 1, 7)}
+        assert min(rest.versions.values()) >= max(0, done - staleness)
+        for step, groups in rest.learned.items():
+            assert [group.rollouts for group in groups] == [group.rollouts for group in whole.learned[step]]
+
+
 def test_a_sample_that_is_older_than_the_bound_or_from_the_future_is_refused() -> None:
     def group(version: int) -> Group:
         rollouts = [Rollout("q", k, [1], [2], [-0.5], "stop", version) for k in range(2)]

@@ -104,6 +104,14 @@ def test_the_checkpoint_is_as_large_as_planned() -> None:
     assert memory.checkpoint_bytes(shape_of(config.model.path), 16) == pytest.approx(written, rel=0.05)
 
 
+def test_with_staleness_a_checkpoint_also_holds_the_policies_that_waiting_batches_are_sampled_by() -> None:
+    config = load_config(RlConfig, ROOT / "rl" / "configs" / "tiny.toml", ["checkpoint.keep=2"])
+    stale = config.model_copy(update={"rollout": config.rollout.model_copy(update={"staleness": 2})})
+    shape = shape_of(config.model.path)
+    more = memory.disk(stale, shape)["3 checkpoints"] - memory.disk(config, shape)["3 checkpoints"]
+    assert more == 3 * 2 * shape.adapter_parameters(config.lora.r) * 2  # checkpoints, policies, bytes of bfloat16
+
+
 def test_reward_workers_on_auto_are_planned_as_one() -> None:
     config = settings()
     automatic = config.model_copy(update={"reward": config.reward.model_copy(update={"workers": "auto"})})

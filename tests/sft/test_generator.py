@@ -19,6 +19,7 @@ from sft.generator import (
     AdapterNotApplied,
     Generator,
     GeneratorConfig,
+    Sample,
     Sampling,
     VersionNotLoaded,
     snap_rank,
@@ -143,6 +144,24 @@ def test_a_new_version_changes_the_answers_and_old_ones_are_freed(
     expected = learner_log_probs(learner, PROMPTS[3], after[3][0].token_ids, 1.0)
     scores = generator.score([PROMPTS[3]], [after[3][0].token_ids], 3)[0]
     assert (torch.tensor(scores) - expected).abs().max() < 1e-4
+
+
+def test_what_is_sampled_alone_is_the_same_bit_for_bit_whatever_else_is_asked(generator: Generator) -> None:
+    prompts, sampling = [[*prompt, *range(3, 40)] for prompt in PROMPTS], Sampling(4, 1.0, max_tokens=24, seed=5)
+
+    def taken(ticket: str) -> list[list[Sample]]:
+        assert {owner for owner, _ in generator._places.values()} == {ticket}, "it shares its batch with nobody"
+        return generator.take(ticket)
+
+    generator.submit("first", prompts, sampling, None, alone=True)
+    first = taken("first")
+    generator.submit("busy", prompts[1:], sampling, None)  # whose prefixes are cached, and which is at work
+    generator.take("busy", within_s=0.0)
+    generator.submit("second", prompts, sampling, None, alone=True)
+    generator.submit("third", prompts[:1], sampling, None)
+    busy = generator.take("busy")
+    assert taken("second") == first and len(busy) == len(prompts) - 1
+    assert len(taken("third")[0]) == 4
 
 
 def test_one_batch_may_hold_different_versions_and_the_base(generator: Generator, learner: peft.PeftModel) -> None:

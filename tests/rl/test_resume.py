@@ -1,0 +1,67 @@
+"""What a checkpoint keeps of the policies by which waiting batches were sampled."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from evaluation.errors import UserError
+from rl.config import RolloutConfig
+from rl.parts import Canary, EnginePolicy
+from sft.policy import PolicyVersion
+
+
+class Served:
+    """Engines that remember which policies they were given, and learners whose state is the step."""
+
+    def __init__(self) -> None:
+        self.loaded: list[PolicyVersion] = []
+        self.restored: dict[str, bytes] = {}
+        self.restarts = 0
+
+    def load(self, version: PolicyVersion) -> None:
+        self.loaded.append(version)
+
+    def score(self, *shown: Any) -> Any:
+        return lambda: [[-1.0]]
+
+    def publish(self, step: int) -> PolicyVersion:
+        return PolicyVersion(step, b"adapter %d" % step, "{}", f"digest {step}")
+
+    def state(self) -> dict[str, bytes]:
+        return {"learner.json": b"{}"}
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        self.restored = files
+
+
+def policy_of(staleness: int) -> tuple[EnginePolicy, Served]:
+    served: Any = Served()
+    engines: Any = SimpleNamespace(load=served.load, score=lambda *shown: [served.score()], restarts=0)
+    rollout = RolloutConfig(staleness=staleness)
+    encoder: Any = SimpleNamespace()
+    return EnginePolicy(engines, served, encoder, rollout, 0.05, Canary([[1]], [[2]]), 0), served
+
+
+@pytest.mark.parametrize(("staleness", "done", "kept"), [(0, 3, []), (1, 3, [2]), (2, 3, [1, 2]), (2, 1, [0])])
+def test_a_checkpoint_holds_the_policies_that_are_still_to_sample_and_a_resumed_engine_serves_them(
+    staleness: int, done: int, kept: list[int]
+) -> None:
+    policy, before = policy_of(staleness)
+    for step in range(done + 1):
+        policy.publish(step)
+        policy.verify()
+    files = policy.state() | {"run/metrics.jsonl": b"{}"}
+    assert len(files) == 2 + 2 * len(kept)
+    resumed, after = policy_of(staleness)
+    resumed.restore(done, files)
+    resumed.publish(done)
+    assert after.loaded == before.loaded[-len(kept) - 1 :] and [v.step for v in after.loaded] == [*kept, done]
+    assert after.restored == {"learner.json": b"{}"}
+    assert resumed.state() | {"run/metrics.jsonl": b"{}"} == files
+
+
+def test_a_checkpoint_without_them_is_refused_in_one_line() -> None:
+    policy, _ = policy_of(1)
+    with pytest.raises(UserError, match=r"after step 3 must hold the policies \[2\] .*staleness = 1\), and holds \[\]"):
+        policy.restore(3, {"learner.json": b"{}"})
