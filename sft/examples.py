@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,8 @@ from graph.prompt import messages_from_text
 from graph.schema import Schema
 from graph.values import Values, sample_values
 from graph.writer import PromptStyle, PromptWriter
+
+KEPT_PROMPTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class PromptEncoder:
     """Example -> ids of its prompt, chat template and opening of the answer included.
 
     max_prompt_tokens is what the caller can take: `encode` returns longer prompts too, `fits` tells. budget: where it
-    is above 0, schemas are cut down until the prompt has no more tokens. A database is read once.
+    is above 0, schemas are cut down until the prompt has no more tokens. A database is read once, and the prompt of a
+    question is made once: filters, draws and evaluations ask for it again and again.
     """
 
     def __init__(
@@ -52,16 +56,16 @@ class PromptEncoder:
             raise UserError(f"the prompt style {error}") from None
         self.tokenizer, self.max_prompt_tokens, self.budget = tokenizer, max_prompt_tokens, budget
         self._writers: dict[str, PromptWriter] = {}
+        self._kept = lru_cache(maxsize=KEPT_PROMPTS)(self._own_prompt)
 
     def encode(self, example: Example, schema: Schema | None = None, labels: Labels | None = None) -> list[int]:
         """The prompt's ids; with another schema in place of the database's own when one is given.
 
         SchemaError when the database cannot be described.
         """
-        writer = self._writer(example.database)
-        if schema is not None:
-            writer = PromptWriter(schema, self.style, self.values(example.database), labels)
-
+        if schema is None:
+            return self._kept(example.database, example.question, example.evidence).tolist()
+        writer = PromptWriter(schema, self.style, self.values(example.database), labels)
         return self._ids(self._schema_text(writer, example), example)
 
     def schema_text(self, example: Example) -> str:
@@ -75,6 +79,11 @@ class PromptEncoder:
     @property
     def eos_id(self) -> int:
         return int(self.tokenizer.eos_token_id)
+
+    def _own_prompt(self, database: str, question: str, evidence: str) -> array[int]:
+        """The ids in 4 bytes each: some 10 MB for all questions of Spider."""
+        example = Example("", "", question, evidence, "", database, "")
+        return array("i", self._ids(self.schema_text(example), example))
 
     def _schema_text(self, writer: PromptWriter, example: Example) -> str:
         def fits(text: str) -> bool:

@@ -1,10 +1,12 @@
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
+from graph.schema import Column, Schema, Table
 from sft.examples import PromptEncoder, training_examples
 from sft.policy import load_tokenizer
 from tests.toy_model import make_toy_model
@@ -30,6 +32,29 @@ def test_a_prompt_is_the_chat_up_to_the_opening_of_the_answer(tokenizer, example
         "<|im_start|>user\nWrite one SQLite query.\nitem(id, price)\nQuestion: How many items?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+def test_the_prompt_of_a_question_is_made_once_and_whoever_gets_it_may_change_it(tokenizer, example, monkeypatch):
+    encoder = PromptEncoder(tokenizer)
+    first = encoder.encode(example)
+    monkeypatch.setattr(encoder, "_ids", lambda *_: pytest.fail("made again"))
+    again = encoder.encode(replace(example, id="another id", gold_sql="SELECT 1"))
+    assert again == first and isinstance(again, list)
+    again.clear()
+    assert encoder.encode(example) == first
+
+
+def test_another_question_evidence_or_schema_is_another_prompt(tokenizer, example):
+    encoder = PromptEncoder(tokenizer)
+    other = Schema("other", (Table("thing", (Column("name", "TEXT"),)),))
+    prompts = [
+        encoder.encode(example),
+        encoder.encode(replace(example, question="Which?")),
+        encoder.encode(replace(example, evidence="an item is a thing")),
+        encoder.encode(example, other),
+    ]
+    assert len(set(map(tuple, prompts))) == 4
+    assert encoder.encode(example) == prompts[0]
 
 
 def test_an_answer_is_the_sql_without_semicolon_and_one_eos(tokenizer, example):
