@@ -2,15 +2,15 @@
 
 python -m evaluation.check_data --benchmark B [--data DIR] [--split train] [--out FILE]
 
-A gold may fail, time out, return nothing or only NULLs, depend on today's date or on chance, or have several right
-answers because its LIMIT cuts through rows that its ORDER BY does not tell apart.
+A gold may fail, time out, return nothing, only NULLs or what any query returns that finds nothing (`blind`), depend on
+today's date or on chance, or have several right answers because its LIMIT cuts through rows that its ORDER BY does not
+tell apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,29 +18,29 @@ from typing import Any, Literal
 
 from sqlglot import exp
 
+from evaluation import clock
 from evaluation.benchmarks import BENCHMARKS, Example, load_split, read_records, read_text
+from evaluation.blind import is_blind
 from evaluation.errors import UserError, exit_on_user_error
-from evaluation.judge import Gold, Judge
+from evaluation.judge import GOLD_PATIENCE, Gold, Judge
 from evaluation.ordering import parse, tie_groups
 from evaluation.sandbox import Limits
 from evaluation.score import at_least_one, write_whole
 
 Problem = Literal[
-    "failed", "timeout", "too_large", "empty", "nulls", "no_table", "time", "chance", "tied", "inner_limit"
+    "failed", "timeout", "too_large", "empty", "nulls", "blind", "no_table", "time", "chance", "tied", "inner_limit"
 ]
 # What makes a question useless for a reward, and what only makes its verdict weaker.
 DROP: tuple[Problem, ...] = ("failed", "timeout", "too_large", "no_table", "chance")
-DOWN_WEIGHT: tuple[Problem, ...] = ("empty", "nulls", "time", "tied", "inner_limit")
+DOWN_WEIGHT: tuple[Problem, ...] = ("empty", "nulls", "blind", "time", "tied", "inner_limit")
 CHUNK = 64
-_CHANCE = re.compile(r"\brandom(blob)?\s*\(", re.IGNORECASE)
-_NOW = re.compile(r"'now'|\bcurrent_(date|time|timestamp)\b|\b(date|time|datetime|julianday)\s*\(\s*\)", re.IGNORECASE)
 
 
-def problems(sql: str, gold: Gold) -> list[Problem]:
+def problems(sql: str, gold: Gold, depends: frozenset[str] = frozenset()) -> list[Problem]:
     """What is wrong with a gold query, given what it returned; [] when nothing is.
 
-    tied: another choice among equal rows would be as right. inner_limit: the same may hold inside a subquery, where it
-    is not looked into.
+    depends: what `evaluation.clock` says of it. tied: another choice among equal rows would be as right. inner_limit:
+    the same may hold inside a subquery, where it is not looked into.
     """
     execution = gold.execution
     if execution.status != "ok":
@@ -50,9 +50,10 @@ def problems(sql: str, gold: Gold) -> list[Problem]:
     found: list[tuple[Problem, bool]] = [
         ("empty", not execution.rows),
         ("nulls", bool(execution.rows) and all(cell is None for row in execution.rows for cell in row)),
+        ("blind", is_blind(execution)),
         ("no_table", not execution.tables_read),
-        ("chance", execution.volatile and bool(_CHANCE.search(sql))),
-        ("time", execution.volatile and bool(_NOW.search(sql))),
+        ("chance", "chance" in depends),
+        ("time", "time" in depends),
         ("tied", is_tied(gold)),
         ("inner_limit", has_inner_limit(sql)),
     ]
@@ -86,7 +87,10 @@ def check(examples: Sequence[Example], workers: int = 1, limits: Limits | None =
     def work(share: list[Sequence[Example]]) -> list[dict[str, Any]]:
         with Judge(limits) as judge:
             pairs = [pair for chunk in share for pair in zip(chunk, judge.golds(chunk), strict=True)]
-        return [row for example, gold in pairs if (row := report(example, gold))]
+            volatile = [(e.database, e.gold_sql) for e, gold in pairs if gold.execution.volatile]
+            known = dict(zip(volatile, clock.depends(volatile, judge.limits.deadline_s * GOLD_PATIENCE), strict=True))
+        found = [(e, gold, known.get((e.database, e.gold_sql), frozenset())) for e, gold in pairs]
+        return [row for example, gold, depends in found if (row := report(example, gold, depends))]
 
     places = {example.id: place for place, example in enumerate(examples)}
     with ThreadPoolExecutor(workers) as pool:
@@ -94,8 +98,8 @@ def check(examples: Sequence[Example], workers: int = 1, limits: Limits | None =
     return sorted(rows, key=lambda row: places[row["id"]])
 
 
-def report(example: Example, gold: Gold) -> dict[str, Any] | None:
-    found = problems(example.gold_sql, gold)
+def report(example: Example, gold: Gold, depends: frozenset[str] = frozenset()) -> dict[str, Any] | None:
+    found = problems(example.gold_sql, gold, depends)
     if not found:
         return None
     return {

@@ -1,8 +1,8 @@
 """ex_strict: whether two results are the same answer. Ours, and the reward.
 
 Rows are a bag, a list where the outermost gold query orders; columns stand in gold's order; NULL, text, bytes and
-numbers are distinct, 1 = 1.0, and a number that is a float agrees within 1e-6 of its size. A prediction must read a
-base table. Two empty results agree when the prediction also has as many columns. Rows that gold's ORDER BY does not
+numbers are distinct, 1 = 1.0, and floating noise (1e-9 of a number's size) is forgiven. A prediction must read a base
+table. Two empty results agree when the prediction also has as many columns. Rows that gold's ORDER BY does not
 tell apart may come in any order and, at the edge of a LIMIT, be any of the tied ones: see `ordering.py`.
 ex_any is the same with the columns in any order: see `columns.py`.
 """
@@ -20,7 +20,7 @@ from evaluation.sandbox import Execution, executable
 
 Row = tuple[Any, ...]
 Columns = Literal["given", "any"]  # whether columns must stand in gold's order
-RELATIVE, ABSOLUTE = 1e-6, 1e-9
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
 MATCHED_AT_MOST = 400  # rows alike but for their numbers that are matched one by one; more are compared in sorted order
 
 
@@ -57,12 +57,12 @@ def _orders(
     """Orders of the prediction's columns that may make it gold's answer."""
     if ranking is None:
         classes = list(range(len(gold))) if is_ordered(gold_sql) else [0] * len(gold)
-        return column_orders(gold, prediction, classes, same_cell)
+        return column_orders(gold, prediction, classes, close)
     ties = [number for number, (first, last) in enumerate(tie_groups(ranking.keys)) for _ in range(first, last)]
     window = ties[ranking.start : ranking.start + len(gold)]
     pool = [place for place, tie in enumerate(ties) if tie in set(window)]
     if len(pool) == len(window):
-        return column_orders([ranking.rows[place] for place in pool], prediction, window, same_cell)
+        return column_orders([ranking.rows[place] for place in pool], prediction, window, close)
     rows, classes = [ranking.rows[place] for place in pool], [ties[place] for place in pool]
     return covering_orders(rows, prediction, (classes, window), same_cell)
 
@@ -114,12 +114,32 @@ def same_row(left: Row, right: Row) -> bool:
 
 
 def same_cell(left: Any, right: Any) -> bool:
-    """Equal values of one kind; numbers agree exactly, or within 1e-6 when one is a float."""
+    """Equal values of one kind; numbers also where the noise of floating sums explains the difference: `noisy`."""
     if not (_is_number(left) and _is_number(right)):
         return type(left) is type(right) and left == right
-    if isinstance(left, int) and isinstance(right, int):
-        return left == right
-    return left == right or math.isclose(left, right, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return left == right or (noisy(left, right) and close(left, right))
+
+
+def close(left: float, right: float) -> bool:
+    return math.isclose(left, right, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+
+
+def noisy(left: float, right: float) -> bool:
+    """Whether one of two numbers bears the digits that floating arithmetic leaves: more than the 15 of any decimal.
+
+    Two decimals, as data holds them, are what they are; and so are whole numbers of which one is an integer.
+
+    >>> noisy(0.1 + 0.2, 0.3), noisy(0.3, 0.3000000001)
+    (True, False)
+    """
+    if isinstance(left, int) or isinstance(right, int):
+        whole = float(right if isinstance(left, int) else left).is_integer()
+        return not (whole or (_is_decimal(left) and _is_decimal(right)))
+    return not (_is_decimal(left) and _is_decimal(right))
+
+
+def _is_decimal(number: float) -> bool:
+    return isinstance(number, int) or float(f"{number:.15g}") == number
 
 
 def _covers_nearly(many: Sequence[Row], few: Sequence[Row]) -> bool:
@@ -158,7 +178,7 @@ def _augment(row: int, edges: list[list[int]], taken: dict[int, int], seen: set[
 
 
 def _rounded(row: Row) -> list[float]:
-    return [float(f"{cell:.6g}") for cell in row if _is_number(cell)]
+    return [float(f"{cell:.9g}") for cell in row if _is_number(cell)]
 
 
 def _is_number(cell: Any) -> bool:

@@ -1,4 +1,6 @@
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,17 @@ GOLDS = {
     "nulls": "SELECT max(name) FROM t WHERE id = -1",
     "constant": "SELECT 1",
     "chance": "SELECT id FROM t ORDER BY random() LIMIT 1",
-    "today": "SELECT count(*) FROM t WHERE name < date('now')",
+    "today": "SELECT count(*) FROM t WHERE name > date('now')",
+    "today in double quotes": 'SELECT count(*) FROM t WHERE name > date("now")',
+    "today without a time": "SELECT strftime('%Y') FROM t",
+    "today in a view": "SELECT count(*) FROM recent",
+    "current date": "SELECT count(*) FROM t WHERE name > CURRENT_DATE",
+    "computed today": "SELECT count(*) FROM t WHERE name > datetime(lower('NO') || 'w', '-1 year')",
+    "zero": "SELECT count(*) FROM t WHERE id = -1",
+    "a day": "SELECT id, strftime('%Y', '2020-01-02'), 'now' FROM t WHERE id = 1",
     "date": "SELECT date(name) FROM t WHERE id = 1 OR 1",
     "tied": "SELECT name FROM t ORDER BY n LIMIT 1",
-    "tied_alike": "SELECT n FROM t ORDER BY n LIMIT 1",
+    "tied_alike": "SELECT n FROM t ORDER BY n DESC LIMIT 1",
     "untied": "SELECT id FROM t ORDER BY id DESC LIMIT 3",
     "inner": "SELECT count(*) FROM u WHERE t_id IN (SELECT id FROM t ORDER BY n LIMIT 1)",
 }
@@ -28,6 +37,9 @@ GOLDS = {
 
 def test_every_kind_of_weak_gold_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_victim(tmp_path / "victim.sqlite")
+    with closing(sqlite3.connect(tmp_path / "victim.sqlite")) as connection:
+        connection.execute("CREATE VIEW recent AS SELECT * FROM t WHERE unixepoch() > id")
+        connection.commit()
     rows = [{"id": name, "db_id": "victim", "question": "?", "sql": sql} for name, sql in GOLDS.items()]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     out = tmp_path / "problems.jsonl"
@@ -36,17 +48,23 @@ def test_every_kind_of_weak_gold_is_named(tmp_path: Path, capsys: pytest.Capture
     assert {name: row["problems"] for name, row in found.items()} == {
         "fails": ["failed"],
         "floods": ["too_large"],
-        "empty": ["empty"],
-        "nulls": ["nulls"],
+        "empty": ["empty", "blind"],
+        "nulls": ["nulls", "blind"],
+        "zero": ["blind"],
         "constant": ["no_table"],
         "chance": ["chance"],
         "today": ["time"],
+        "today in double quotes": ["time"],
+        "today without a time": ["time"],
+        "today in a view": ["time"],
+        "current date": ["time"],
+        "computed today": ["time"],
         "date": ["nulls"],
         "tied": ["tied"],
         "inner": ["inner_limit"],
     }
     assert [name for name, row in found.items() if row["action"] == "drop"] == ["fails", "floods", "constant", "chance"]
-    assert "13 golds, 3 without a problem" in capsys.readouterr().out
+    assert "20 golds, 4 without a problem" in capsys.readouterr().out
     examples = load_examples("own", "train", tmp_path)
     assert check_data.read_actions(out, examples)["tied"] == "down_weight"
     with pytest.raises(UserError, match="line 1: must name one of the 1 questions"):

@@ -70,7 +70,7 @@ def ran(*rows: Row, columns: int = 0, tables: tuple[str, ...] = ("t",)) -> Execu
         ("SELECT name, age FROM singer", "SELECT age, name FROM singer", False),
         ("SELECT age FROM singer WHERE id = 1", "SELECT age * 1.0 FROM singer WHERE id = 1", True),
         ("SELECT age FROM singer WHERE id = 1", "SELECT CAST(age AS TEXT) FROM singer WHERE id = 1", False),
-        ("SELECT avg(height) FROM singer", "SELECT sum(height) / count(height) + 1e-9 FROM singer", True),
+        ("SELECT avg(height) FROM singer", "SELECT sum(height) / count(height) + 4e-16 FROM singer", True),
         ("SELECT count(*) FROM singer", "SELECT 6", False),
         ("SELECT name FROM singer WHERE age > 99", "SELECT country FROM singer WHERE age > 98", True),
         ("SELECT name FROM singer WHERE age > 99", "SELECT name, age FROM singer WHERE age > 99", False),
@@ -95,8 +95,14 @@ def test_ex_strict_is_what_its_docstring_says(
         ([(None,)], [("",)], False),
         ([("a",)], [(b"a",)], False),
         ([(1_000_000,)], [(1_000_001,)], False),  # whole numbers agree exactly
-        ([(1_000_000.0,)], [(1_000_000.5,)], True),
-        ([(1_000_000.0,)], [(1_000_002.0,)], False),
+        ([(2**53 + 1,)], [(float(2**53),)], False),
+        ([(0.1 + 0.2,)], [(0.3,)], True),
+        ([(sum([0.1] * 10),)], [(1,)], True),
+        ([(1 / 3 * 1e6,)], [(1 / 3 * 1e6 * (1 + 5e-10),)], True),
+        ([(1 / 3 * 1e6,)], [(1 / 3 * 1e6 * (1 + 2e-9),)], False),
+        ([(0.1 + 0.2 - 0.3,)], [(0,)], True),  # 5.6e-17 is what is left of a sum that is nothing
+        ([(2.5,)], [(2.500000001,)], False),  # two decimals are what they are
+        ([(1_000_000,)], [(1_000_000.0001,)], False),
         ([(float("inf"),)], [(float("inf"),)], True),
         ([(0.1 + 0.2, "b"), (0.3, "a")], [(0.3, "b"), (0.1 + 0.2, "a")], True),
         ([(0.1 + 0.2, 5), (0.3, 7)], [(0.3, 5), (0.1 + 0.2, 7)], True),
@@ -109,12 +115,12 @@ def test_rows_pair_off_within_their_kind(left: list[Row], right: list[Row], same
 
 
 def test_near_numbers_are_matched_when_sorting_pairs_them_wrongly() -> None:
-    # Sorted by rounded first number, then the second: (1, 9), (1.00001, 1) against (1, 1), (1.00001, 9) do not pair,
-    # while 1.0000004 is near both 1 and 1.0000008.
-    left = [(1.0000004, 9.0), (1.0000004, 1.0)]
-    right = [(1.0, 1.0), (1.0000008, 9.0)]
-    assert same_bag(left, right)
-    assert not same_bag(left, [(1.0, 1.0), (1.00001, 9.0)])
+    # In units of a third: sorted by the first number, (1 + 4e-10, 9) and (1 + 4e-10, 1) stand against (1, 1) and
+    # (1 + 8e-10, 9), and only crosswise do the second numbers agree.
+    third = 1 / 3
+    left = [(third * (1 + 4e-10), 9.0), (third * (1 + 4e-10), 1.0)]
+    assert same_bag(left, [(third, 1.0), (third * (1 + 8e-10), 9.0)])
+    assert not same_bag(left, [(third, 1.0), (third * (1 + 1e-8), 9.0)])
 
 
 def test_some_rows_are_covered_by_more_rows_only_once_each() -> None:
@@ -123,8 +129,8 @@ def test_some_rows_are_covered_by_more_rows_only_once_each() -> None:
 
 
 def test_ten_equal_columns_and_many_near_rows_take_no_time() -> None:
-    rows = [tuple((row * column) % 2 + 1e-12 * row for column in range(10)) for row in range(3000)]
-    assert same_bag(rows, [tuple(cell + 1e-13 for cell in row) for row in reversed(rows)])
+    rows = [tuple((row * column) % 2 + 1 / 3 + 1e-14 * row for column in range(10)) for row in range(3000)]
+    assert same_bag(rows, [tuple(cell + 1e-14 for cell in row) for row in reversed(rows)])
 
 
 def test_a_prediction_that_read_no_table_is_never_right() -> None:

@@ -1,3 +1,5 @@
+from time import process_time
+
 from evaluation.exact_match import MatchSchema, em_spider, hardness, same_columns
 from evaluation.spider_execution import rewrite, same_denotation
 from evaluation.spider_sql import tokenize
@@ -14,6 +16,15 @@ def test_the_executed_query_is_the_first_statement_without_distinct() -> None:
     assert rewrite("SELECT a -- distinct; b\nFROM t WHERE c ! = 1") == "SELECT a -- distinct; b\nFROM t WHERE c != 1"
     assert rewrite("SELECT f(';', (SELECT 1;2)) FROM t") == "SELECT f(';', (SELECT 1;2)) FROM t"
     assert rewrite("SELECT year( curdate() ) - 1") == "SELECT 2020- 1"
+
+
+def test_a_long_query_is_rewritten_in_linear_time() -> None:
+    began = process_time()
+    for piece in ("/*", "'\\'", '"\\"', "(", "''", "'\"", "[", "a b", "year ( ", "\\'"):
+        text = piece * (200_000 // len(piece))
+        assert rewrite("SELECT 1 " + text) == "SELECT 1 " + text
+    assert process_time() - began < 10
+    assert rewrite("SELECT '/* DISTINCT \"x\" ; SELECT 2") == "SELECT '/*  \"x\" ;"
 
 
 def test_columns_may_be_permuted_but_rows_must_stay_together() -> None:
