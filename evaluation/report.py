@@ -106,13 +106,20 @@ def summarise(run: RunRecord) -> dict[str, Any]:
     """
     kept = ("ex_strict", "ex_strict_sampled", "ex_strict_ci", "ex_strict_sampled_ci", "n")
     summary: dict[str, Any] = {
-        stage: {key: evaluation[key] for key in kept} for stage, evaluation in run.evaluations.items()
+        stage: {key: evaluation[key] for key in kept} | {"empty_both": empty_share(evaluation["per_question"])}
+        for stage, evaluation in run.evaluations.items()
     }
     if {"sft", "rl"} <= set(run.evaluations):
         summary["gain"] = compare(run.evaluations["sft"], run.evaluations["rl"])
     if run.steps:
         summary["rl_steps"] = len(run.steps)
     return {**summary, "seconds": run.seconds}
+
+
+def empty_share(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Of right greedy answers, the share where gold too returned no row: these say little about the policy."""
+    right = [row.get("status") == "empty_both" for row in rows if row["correct"]]
+    return statistics.fmean(right) if right else 0.0
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,6 +274,8 @@ def _statuses(run: RunRecord) -> str:
     lines += [
         f"| {NAMES[stage]} | {' | '.join(str(counted[name]) for name in names)} |" for stage, counted in counts.items()
     ]
+    shares = [f"{NAMES[s]} {100 * empty_share(found['per_question']):.1f} %" for s, found in run.evaluations.items()]
+    lines += ["", f"Of the right answers, where gold returns no row either (`empty_both`): {', '.join(shares)}."]
     return "\n".join(lines)
 
 

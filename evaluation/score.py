@@ -74,8 +74,9 @@ def judge_all(items: Sequence[Item], workers: int, make_rulers: Callable[[], Rul
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """{"n", "status": counts, "error_class": counts, ruler: {"all": share, "by_hardness": {...}, ...}}.
+    """{"n", "status": counts, "error_class": counts, "empty_both": share, ruler: {"all": share, …}}.
 
+    empty_both: of the answers that are right by ex_strict, those where gold too returns no row.
     Soft-F1 and R-VES are no shares, so they have no interval: {"all": {"value", "n"}}.
     """
     means = [name for name in MEANS if rows and name in rows[0]]
@@ -83,6 +84,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "n": len(rows),
         "status": counts(rows, "status"),
         "error_class": counts(rows, "error_class"),
+        "empty_both": share(row["status"] == "empty_both" for row in rows if row["ex_strict"]),
         **{name: ruler(rows, name) for name in RULERS},
         **{name: {"all": {"value": sum(row[name] for row in rows) / len(rows), "n": len(rows)}} for name in means},
     }
@@ -153,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_whole(out / "scores.json", json.dumps(scores, indent=1) + "\n")
     for name in RULERS:
         print(line(name, scores[name]["all"]))
+    print(f"right with no row on both sides: {scores['empty_both']['correct']} of {scores['empty_both']['n']}")
     for name in MEANS:
         if name in scores:
             print(f"{name:10} {scores[name]['all']['value']:.4f}")

@@ -10,7 +10,9 @@ import pytest
 
 from evaluation.errors import UserError
 from evaluation.metrics import wilson_interval
-from evaluation.report import compare, main, mcnemar_p, plot_control, seeds_table, t_interval, write_report
+from evaluation.report import (
+    compare, empty_share, main, mcnemar_p, plot_control, seeds_table, t_interval, write_report,
+)  # fmt: skip
 
 PNG = b"\x89PNG\r\n"
 
@@ -178,3 +180,9 @@ def test_the_control_plot_draws_several_runs(tmp_path: Path, run: Path) -> None:
     plot_control({"reward": run, "shuffled": other}, tmp_path / "control.png")
     assert (tmp_path / "control.png").read_bytes().startswith(PNG)
     assert main(["--control", "oops", "--out", str(tmp_path / "x.png")]) == 2
+
+
+def test_right_answers_without_a_row_are_told_apart() -> None:
+    rows = [{"correct": True, "status": "empty_both"}, {"correct": True, "status": "correct"}, {"correct": False}]
+    assert empty_share(rows) == 0.5
+    assert empty_share([]) == 0.0

@@ -45,6 +45,25 @@ def test_scores_and_verdicts_are_written_in_split_order(data: Path) -> None:
     assert scores["ex_strict"]["by_hardness"]["easy"]["n"] == 3
 
 
+def test_right_answers_without_a_row_are_shown_apart(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": f"q{n}", "db_id": "victim", "question": "?", "sql": sql} for n, sql in enumerate(GOLDS)]
+    rows[2]["sql"] = "SELECT v FROM u WHERE id = -1"
+    (data / "dev.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert command(data, f"{GOLDS[0]}\n{GOLDS[0]}\nSELECT v FROM u WHERE id = -2\n", "p.sql") == 0
+    scores = json.loads((data / "out" / "scores.json").read_text())
+    assert scores["status"] == {"correct": 1, "wrong": 1, "empty_both": 1}
+    assert (scores["empty_both"]["correct"], scores["empty_both"]["n"], scores["empty_both"]["value"]) == (1, 2, 0.5)
+    assert "right with no row on both sides: 1 of 2" in capsys.readouterr().out
+
+
+def test_columns_in_another_order_count_for_ex_any_alone(data: Path) -> None:
+    rows = [{"id": "q0", "db_id": "victim", "question": "?", "sql": "SELECT id, name FROM t WHERE id < 3"}]
+    (data / "dev.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert command(data, "SELECT name, id FROM t WHERE id < 3\n", "p.sql") == 0
+    row = json.loads((data / "out" / "verdicts.jsonl").read_text())
+    assert (row["ex_strict"], row["ex_any"], row["ex_spider"], row["status"]) == (0, 1, 1, "reordered")
+
+
 def test_a_text_file_has_a_query_per_line_and_an_empty_line_is_no_prediction(data: Path) -> None:
     assert command(data, f"{GOLDS[0]}\n\n{GOLDS[2]}\n", "p.sql") == 0
     assert json.loads((data / "out" / "scores.json").read_text())["status"] == {"correct": 2, "no_sql": 1}
