@@ -11,8 +11,15 @@ import pytest
 from evaluation.errors import UserError
 from evaluation.metrics import wilson_interval
 from evaluation.report import (
-    compare, empty_share, main, mcnemar_p, plot_control, seeds_table, t_interval, write_report,
-)  # fmt: skip
+    compare,
+    empty_share,
+    main,
+    mcnemar_p,
+    plot_control,
+    seeds_table,
+    t_interval,
+    write_report,
+)
 
 PNG = b"\x89PNG\r\n"
 
