@@ -190,6 +190,7 @@ def test_the_control_plot_draws_several_runs(tmp_path: Path, run: Path) -> None:
 
 
 def test_right_answers_without_a_row_are_told_apart() -> None:
-    rows = [{"correct": True, "status": "empty_both"}, {"correct": True, "status": "correct"}, {"correct": False}]
+    right = [{"correct": True, "status": status} for status in ("empty_both", "correct")]
+    rows: list[dict[str, Any]] = [*right, {"correct": False}]
     assert empty_share(rows) == 0.5
     assert empty_share([]) == 0.0
