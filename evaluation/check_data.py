@@ -16,31 +16,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlglot import exp
-
 from evaluation import clock
 from evaluation.benchmarks import BENCHMARKS, Example, load_split, read_records, read_text
 from evaluation.blind import is_blind
+from evaluation.compare import is_tied
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.judge import GOLD_PATIENCE, Gold, Judge
-from evaluation.ordering import parse, tie_groups
 from evaluation.sandbox import Limits
 from evaluation.score import at_least_one, write_whole
 
 Problem = Literal[
-    "failed", "timeout", "too_large", "empty", "nulls", "blind", "no_table", "time", "chance", "tied", "inner_limit"
+    "failed", "timeout", "too_large", "empty", "nulls", "blind", "no_table", "time", "chance", "tied", "open"
 ]
 # What makes a question useless for a reward, and what only makes its verdict weaker.
 DROP: tuple[Problem, ...] = ("failed", "timeout", "too_large", "no_table", "chance")
-DOWN_WEIGHT: tuple[Problem, ...] = ("empty", "nulls", "blind", "time", "tied", "inner_limit")
+DOWN_WEIGHT: tuple[Problem, ...] = ("empty", "nulls", "blind", "time", "tied", "open")
 CHUNK = 64
 
 
-def problems(sql: str, gold: Gold, depends: frozenset[str] = frozenset()) -> list[Problem]:
+def problems(gold: Gold, depends: frozenset[str] = frozenset()) -> list[Problem]:
     """What is wrong with a gold query, given what it returned; [] when nothing is.
 
-    depends: what `evaluation.clock` says of it. tied: another choice among equal rows would be as right. inner_limit:
-    the same may hold inside a subquery, where it is not looked into.
+    depends: what `evaluation.clock` says of it. tied: another choice among equal rows would be as right, and is taken.
+    open: the same holds in a subquery, beside an aggregate or elsewhere (`evaluation.openness`), and is not taken.
     """
     execution = gold.execution
     if execution.status != "ok":
@@ -54,30 +52,10 @@ def problems(sql: str, gold: Gold, depends: frozenset[str] = frozenset()) -> lis
         ("no_table", not execution.tables_read),
         ("chance", "chance" in depends),
         ("time", "time" in depends),
-        ("tied", is_tied(gold)),
-        ("inner_limit", has_inner_limit(sql)),
+        ("tied", is_tied(execution, gold.ranking)),
+        ("open", gold.open),
     ]
     return [name for name, there in found if there]
-
-
-def is_tied(gold: Gold) -> bool:
-    """Whether the window of rows that gold returned begins or ends inside a run of rows with equal keys.
-
-    Runs of one and the same row leave no choice.
-    """
-    if gold.ranking is None:
-        return False
-    start, end = gold.ranking.start, gold.ranking.start + len(gold.execution.rows)
-    for first, last in tie_groups(gold.ranking.keys):
-        cut = first < start < last or first < end < last
-        if cut and len(set(gold.ranking.rows[first:last])) > 1:
-            return True
-    return False
-
-
-def has_inner_limit(sql: str) -> bool:
-    tree = parse(sql)
-    return tree is not None and any(limit.parent is not tree for limit in tree.find_all(exp.Limit))
 
 
 def check(examples: Sequence[Example], workers: int = 1, limits: Limits | None = None) -> list[dict[str, Any]]:
@@ -99,7 +77,7 @@ def check(examples: Sequence[Example], workers: int = 1, limits: Limits | None =
 
 
 def report(example: Example, gold: Gold, depends: frozenset[str] = frozenset()) -> dict[str, Any] | None:
-    found = problems(example.gold_sql, gold, depends)
+    found = problems(gold, depends)
     if not found:
         return None
     return {

@@ -74,11 +74,28 @@ def both_empty(gold: Execution, prediction: Execution) -> bool:
 def ranking_of(query: KeyedQuery, keyed: Execution, gold: Execution) -> Ranking | None:
     """The ranking that a keyed query's execution shows; None unless it explains the rows that gold returned."""
     width = len(gold.columns)
-    if keyed.status != "ok" or len(keyed.columns) != width + query.added:
+    if keyed.status != "ok" or len(keyed.columns) != width + query.added + 2:
         return None
-    keys = tuple(tuple(row[position] for position in query.positions) + row[width:] for row in keyed.rows)
-    ranking = Ranking(tuple(row[:width] for row in keyed.rows), keys, query.start)
+    rows = tuple(row[:width] for row in keyed.rows)
+    if query.distinct and len(set(rows)) < len(rows):
+        return None
+    ranking = Ranking(rows, tuple(row[-2:-1] for row in keyed.rows), keyed.rows[0][-1] if rows else 0)
     return ranking if same_ranking(ranking, gold.rows) else None
+
+
+def is_tied(gold: Execution, ranking: Ranking | None) -> bool:
+    """Whether the window of rows that gold returned begins or ends inside a run of rows with equal keys.
+
+    Runs of one and the same row leave no choice.
+    """
+    if ranking is None:
+        return False
+    start, end = ranking.start, ranking.start + len(gold.rows)
+    for first, last in tie_groups(ranking.keys):
+        cut = first < start < last or first < end < last
+        if cut and len(set(ranking.rows[first:last])) > 1:
+            return True
+    return False
 
 
 def same_ranking(ranking: Ranking, rows: Sequence[Row]) -> bool:

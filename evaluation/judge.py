@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Literal, cast
 
 from evaluation.benchmarks import Example
-from evaluation.compare import Columns, both_empty, ranking_of, same_answer
-from evaluation.ordering import Ranking, keyed_query
+from evaluation.compare import Columns, both_empty, is_tied, ranking_of, same_answer
+from evaluation.openness import Doubts, doubts
+from evaluation.ordering import Ranking, chooses, keyed_query
 from evaluation.sandbox import Execution, Limits, Request, Sandbox
 
 VerdictStatus = Literal[
@@ -18,6 +19,7 @@ VerdictStatus = Literal[
     "empty_both",  # the same answer as gold, which is no row at all
     "reordered",  # the same answer as gold, with its columns in another order, where a judge looks for that
     "wrong",
+    "open",  # another answer than gold's, which is one of several that gold's own meaning allows: nothing can be said
     "no_sql",  # nothing was predicted
     "error",
     "refused",
@@ -26,6 +28,7 @@ VerdictStatus = Literal[
     "crashed",
     "gold_failed",  # gold did not run, so nothing can be said about the prediction
 ]
+Key = tuple[str, str]  # database path, gold SQL
 KEPT_CELLS = 4_000_000  # of gold results in a judge's memory; the least recently used go first
 GOLD_PATIENCE = 10  # a gold query may take this many deadlines: it is trusted, and its failure loses the question
 
@@ -46,10 +49,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Gold:
-    """A gold query's execution, and its rows with sort keys where its order leaves ties."""
+    """A gold query's execution, and its rows with tie groups where they are ordered or cut.
+
+    open: it may have returned something else as rightly, in ways that the ranking does not show.
+    """
 
     execution: Execution
     ranking: Ranking | None
+    open: bool = False
 
 
 class Judge:
@@ -112,14 +119,37 @@ class Judge:
         while self._cells > KEPT_CELLS:
             self._cells -= _cells(self._golds.popitem(last=False)[1])
 
-    def _run_golds(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Gold]:
+    def _run_golds(self, keys: Sequence[Key]) -> dict[Key, Gold]:
+        golds = self._ranked(keys)
+        doubtful = {key: doubts(key[1]) for key, gold in golds.items() if gold.execution.status == "ok"}
+        inner = self._ranked(
+            list(dict.fromkeys((key[0], sql) for key, doubt in doubtful.items() for sql in doubt.inner))
+        )
+        asked = list(dict.fromkeys((key[0], sql) for key, doubt in doubtful.items() for sql in doubt.probes))
+        told = dict(zip(asked, self._gold_sandbox.execute(asked), strict=True))
+
+        def is_open(key: Key, doubt: Doubts) -> bool:
+            return (
+                doubt.always
+                or (golds[key].ranking is None and chooses(key[1]))
+                or any(_chose(inner[key[0], sql]) for sql in doubt.inner)
+                or any(told[key[0], sql].status != "ok" or bool(told[key[0], sql].rows) for sql in doubt.probes)
+            )
+
+        return golds | {key: replace(golds[key], open=is_open(key, doubt)) for key, doubt in doubtful.items()}
+
+    def _ranked(self, keys: Sequence[Key]) -> dict[Key, Gold]:
         executions = dict(zip(keys, self._gold_sandbox.execute(keys), strict=True))
-        ordered = {key: query for key in keys if (query := keyed_query(key[1])) and executions[key].status == "ok"}
-        changed = [key for key, query in ordered.items() if query.changed]
-        requests = [(key[0], ordered[key].sql) for key in changed]
-        shown = {**executions, **dict(zip(changed, self._gold_sandbox.execute(requests), strict=True))}
-        rankings = {key: ranking_of(query, shown[key], executions[key]) for key, query in ordered.items()}
+        queries = {key: query for key in keys if (query := keyed_query(key[1])) and executions[key].status == "ok"}
+        requests = [(key[0], query.sql(len(executions[key].columns))) for key, query in queries.items()]
+        shown = dict(zip(queries, self._gold_sandbox.execute(requests), strict=True))
+        rankings = {key: ranking_of(query, shown[key], executions[key]) for key, query in queries.items()}
         return {key: Gold(executions[key], rankings.get(key)) for key in keys}
+
+
+def _chose(inner: Gold) -> bool:
+    """Whether a query inside a gold returned some of several tied rows, for all that is known."""
+    return inner.execution.status != "ok" or inner.ranking is None or is_tied(inner.execution, inner.ranking)
 
 
 def verdict(gold_sql: str, gold: Gold, execution: Execution | None, columns: Columns = "given") -> Verdict:
@@ -132,7 +162,7 @@ def verdict(gold_sql: str, gold: Gold, execution: Execution | None, columns: Col
         return Verdict(cast(VerdictStatus, execution.status), False, execution)
     if not same_answer(gold_sql, gold.execution, execution, gold.ranking):
         swapped = columns == "any" and same_answer(gold_sql, gold.execution, execution, gold.ranking, "any")
-        return Verdict("reordered" if swapped else "wrong", False, execution)
+        return Verdict("reordered" if swapped else "open" if gold.open else "wrong", False, execution)
     return Verdict("empty_both" if both_empty(gold.execution, execution) else "correct", True, execution)
 
 

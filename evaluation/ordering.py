@@ -1,7 +1,8 @@
-"""What the ORDER BY of a gold query says about its rows, and what it leaves open.
+"""What the ORDER BY and LIMIT of a gold query say about its rows, and what they leave open.
 
 `ORDER BY age LIMIT 1` with two youngest singers has two right answers, and SQLite picks one. So the gold query is run
-once more without its LIMIT and with its sort keys as further columns; rows with equal keys are a tie group.
+once more without its LIMIT, with its sort keys as further columns and with a number that SQLite gives to each run of
+equal keys, by its own collations: such a run is a tie group. Without ORDER BY all rows are one.
 """
 
 from __future__ import annotations
@@ -33,16 +34,28 @@ class Ranking:
 
 @dataclass(frozen=True)
 class KeyedQuery:
-    """A gold query without its LIMIT. Its last `added` columns are sort keys; the others stand at `positions`.
+    """A gold query without its LIMIT, its last `added` columns being sort keys.
 
-    changed: False when gold itself already shows all rows and keys, so that nothing more need be run.
+    terms: of its order, over the columns c0, c1, …; start: the expression of its OFFSET; distinct: whether the rows
+    without the keys must be distinct, or else a row has several places.
     """
 
-    sql: str
-    positions: tuple[int, ...]
+    rows: str
     added: int
-    start: int
-    changed: bool
+    terms: tuple[str, ...]
+    start: str
+    distinct: bool
+
+    def sql(self, width: int) -> str:
+        """The query that shows width columns, the keys, the number of the tie group and the first row's place."""
+        columns = ", ".join(f"c{place}" for place in range(width + self.added))
+        tie = f"dense_rank() OVER (ORDER BY {', '.join(self.terms)})"
+        for place in range(self.added):
+            tie = tie.replace(f"{{key{place}}}", f"c{width + place}")
+        return (
+            f'WITH "gold rows"({columns}) AS ({self.rows}) SELECT *, {tie if self.terms else 1} AS tie, '
+            f'max(0, CAST(({self.start}) AS INTEGER)) AS start FROM "gold rows" ORDER BY tie'
+        )
 
 
 @lru_cache(maxsize=50_000)
@@ -52,28 +65,44 @@ def is_ordered(sql: str) -> bool:
     return _orders_outside_parentheses(sql) if tree is None else tree.args.get("order") is not None
 
 
+def chooses(sql: str) -> bool:
+    """Whether the outermost query has an ORDER BY or a LIMIT; one that cannot be parsed may have."""
+    tree = parse(sql)
+    return tree is None or bool(tree.args.get("order") or tree.args.get("limit"))
+
+
 @lru_cache(maxsize=50_000)
 def keyed_query(sql: str) -> KeyedQuery | None:
-    """The query that shows the sort keys; None where there is no order, or it cannot be shown in one more query."""
+    """The query that shows the ties; None where nothing is ordered or cut, or it cannot be shown in one more query."""
     tree = parse(sql)
-    if tree is None or tree.args.get("order") is None or isinstance(tree, exp.Subquery):
+    if tree is None or not chooses(sql) or isinstance(tree, exp.Subquery):
         return None
-    start = _whole_number(tree.args.get("offset"))
-    if start is None or (tree.args.get("limit") is not None and _whole_number(tree.args["limit"]) is None):
-        return None
-    limited = tree.args.get("limit") is not None
+    offset, order = tree.args.get("offset"), tree.args.get("order")
+    ordered = order.expressions if order else []
     tree = tree.copy()
-    keys = [ordered.this for ordered in tree.args["order"].expressions]
-    found = [_output_position(tree, key) for key in keys]
-    added = [key.copy() for key, position in zip(keys, found, strict=True) if position is None]
-    if added and not _can_show_more(tree):
+    bases = [term.this.this if isinstance(term.this, exp.Collate) else term.this for term in ordered]
+    places = [_output_position(tree, base) for base in bases]
+    added = [base.copy() for base, place in zip(bases, places, strict=True) if place is None]
+    if added and not isinstance(tree, exp.Select):  # of a set operation, whose rows another column would change
         return None
+    names = (f"{{key{number}}}" for number in range(len(added)))
+    columns = [next(names) if place is None else f"c{place}" for place in places]
     for number, key in enumerate(added):
         tree.append("expressions", exp.alias_(key, f"_sort_key_{number}"))
-    tree.set("limit", None)
-    tree.set("offset", None)
-    positions = tuple(position for position in found if position is not None)
-    return KeyedQuery(tree.sql("sqlite"), positions, len(added), start, changed=limited or bool(added))
+    for clause in ("limit", "offset", "order"):
+        tree.set(clause, None)
+    terms = tuple(_term(column, term) for column, term in zip(columns, ordered, strict=True))
+    distinct = bool(added) and tree.args.get("distinct") is not None
+    return KeyedQuery(
+        tree.sql("sqlite"), len(added), terms, offset.expression.sql("sqlite") if offset else "0", distinct
+    )
+
+
+def _term(column: str, ordered: exp.Ordered) -> str:
+    """A sort term of the same direction and collation over a column."""
+    collation = f" COLLATE {ordered.this.expression.name}" if isinstance(ordered.this, exp.Collate) else ""
+    direction = " DESC" if ordered.args.get("desc") else ""
+    return f"{column}{collation}{direction} NULLS {'FIRST' if ordered.args.get('nulls_first') else 'LAST'}"
 
 
 def tie_groups(keys: Sequence[Row]) -> list[tuple[int, int]]:
@@ -105,19 +134,6 @@ def _output_position(tree: exp.Query, key: exp.Expr) -> int | None:
             if name.lower() == key.name.lower():
                 return position
     return next((position for position, output in enumerate(outputs) if output.unalias() == key), None)
-
-
-def _can_show_more(tree: exp.Query) -> bool:
-    """A column may be added to a plain SELECT; after DISTINCT or in a set operation it would change the rows."""
-    return isinstance(tree, exp.Select) and tree.args.get("distinct") is None
-
-
-def _whole_number(clause: exp.Expr | None) -> int | None:
-    """0 for no clause, n for LIMIT n or OFFSET n, None for anything else."""
-    if clause is None:
-        return 0
-    value = clause.expression
-    return int(value.this) if isinstance(value, exp.Literal) and value.this.isdigit() else None
 
 
 def _orders_outside_parentheses(sql: str) -> bool:

@@ -143,4 +143,4 @@ def test_the_order_is_read_from_the_outermost_query() -> None:
     assert is_ordered("SELECT a FROM t UNION SELECT b FROM u ORDER BY 1")
     assert not is_ordered("SELECT a FROM t WHERE a IN (SELECT b FROM u ORDER BY b LIMIT 1)")
     assert not is_ordered("SELECT 'order by' FROM t")
-    assert keyed_query("SELECT DISTINCT a FROM t ORDER BY b") is None  # showing b would change the rows
+    assert keyed_query("SELECT a FROM t UNION SELECT b FROM u ORDER BY a + 1") is None  # to show it changes the rows
