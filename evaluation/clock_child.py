@@ -12,10 +12,15 @@ import json
 import resource
 import sqlite3
 import sys
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from time import process_time
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from graph.database import DatabaseError, open_database  # noqa: E402
+from graph.guard import Clock  # noqa: E402
 
 DATES = ("date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff")
 CURRENT = ("current_date", "current_time", "current_timestamp")
@@ -26,9 +31,8 @@ MEMORY_BYTES = 768 * 2**20
 class Watch:
     """What one query was seen to depend on."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
         self.found: set[str] = set()
-        self.ends_at = process_time() + seconds
 
     def authorize(self, action: int, _first: str | None, name: str | None, *_rest: str | None) -> int:
         if action == 31 and name and name.lower() in CURRENT:  # SQLITE_FUNCTION
@@ -37,26 +41,21 @@ class Watch:
             self.found.add("chance")
         return sqlite3.SQLITE_OK
 
-    def out_of_time(self) -> bool:
-        return process_time() > self.ends_at
-
 
 def depends(path: str, sql: str, seconds: float) -> str:
     """ "time", "chance", both with a blank between, or "" for a query that reads only."""
-    watch = Watch(seconds)
-    connection = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=ro&immutable=1", uri=True)
+    watch, clock = Watch(), Clock(seconds)
     try:
-        replace_dates(connection, watch)
-        connection.text_factory = bytes
-        connection.set_authorizer(watch.authorize)
-        connection.set_progress_handler(watch.out_of_time, 4000)
-        for _ in connection.execute(sql):
-            pass
-    except (sqlite3.Error, MemoryError):  # of text that is no UTF-8, too, which these functions cannot be given
-        if watch.out_of_time() or "now" in sql.lower():
+        connection, _ = open_database(path, clock)
+        with closing(connection):
+            replace_dates(connection, watch)
+            connection.text_factory = bytes
+            connection.set_authorizer(watch.authorize)
+            for _ in connection.execute(sql):
+                pass
+    except (sqlite3.Error, DatabaseError, MemoryError):  # of text that is no UTF-8, too, which no function is given
+        if clock.expired or "now" in sql.lower():
             watch.found.add("time")
-    finally:
-        connection.close()
     return " ".join(sorted(watch.found))
 
 

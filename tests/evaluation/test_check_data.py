@@ -69,3 +69,8 @@ def test_every_kind_of_weak_gold_is_named(tmp_path: Path, capsys: pytest.Capture
     assert check_data.read_actions(out, examples)["tied"] == "down_weight"
     with pytest.raises(UserError, match="line 1: must name one of the 1 questions"):
         check_data.read_actions(out, [e for e in examples if e.id == "fine"])
+
+
+def test_a_gold_that_answers_zero_is_blind_on_spider(spider_dir: Path) -> None:
+    examples = [e for e in load_examples("spider", "train", spider_dir) if e.id == "train-00705"]
+    assert [row["problems"] for row in check_data.check(examples)] == [["blind"]]
