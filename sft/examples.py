@@ -18,13 +18,14 @@ from graph.prompt import messages_from_text
 from graph.schema import Schema
 from graph.values import Values, sample_values
 from graph.writer import PromptStyle, PromptWriter
+from sft.chat import Chat
 
 KEPT_PROMPTS = 20_000
 
 
 @dataclass(frozen=True)
 class TrainingExample:
-    """prompt_ids then completion_ids is one sequence; the loss is on completion_ids, which end with EOS."""
+    """prompt_ids then completion_ids is one sequence; the loss is on completion_ids, which end the turn."""
 
     example: Example
     prompt_ids: list[int]
@@ -55,6 +56,7 @@ class PromptEncoder:
         except ValueError as error:
             raise UserError(f"the prompt style {error}") from None
         self.tokenizer, self.max_prompt_tokens, self.budget = tokenizer, max_prompt_tokens, budget
+        self.chat = Chat(tokenizer)
         self._writers: dict[str, PromptWriter] = {}
         self._kept = lru_cache(maxsize=KEPT_PROMPTS)(self._own_prompt)
 
@@ -74,7 +76,7 @@ class PromptEncoder:
 
     def text_ids(self, text: str) -> list[int]:
         """Ids of plain text, outside any chat."""
-        return list(self.tokenizer.encode(self._without_special_tokens(text), add_special_tokens=False))
+        return self.chat.text_ids(text)
 
     @property
     def eos_id(self) -> int:
@@ -92,11 +94,8 @@ class PromptEncoder:
         return writer.schema_text(example.question, example.evidence, fits if self.budget else None)
 
     def _ids(self, schema_text: str, example: Example) -> list[int]:
-        messages = messages_from_text(schema_text, example.question, example.evidence)
-        for message in messages:
-            message["content"] = self._without_special_tokens(message["content"])
-        ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-        return list(ids)
+        (message,) = messages_from_text(schema_text, example.question, example.evidence)
+        return self.chat.prompt_ids(message["content"])
 
     def schema(self, database: str) -> Schema:
         """The schema of the SQLite file, with example values where the style shows them."""
@@ -107,9 +106,8 @@ class PromptEncoder:
         return _values(database) if self.style.needs_values else {}
 
     def completion_ids(self, sql: str) -> list[int]:
-        """The answer's ids: the SQL without its final semicolon, then EOS."""
-        sql = sql.strip().rstrip(";").rstrip()
-        return [*self.tokenizer.encode(sql, add_special_tokens=False), self.tokenizer.eos_token_id]
+        """The answer's ids: the SQL without its final semicolon, then the end of the turn."""
+        return self.chat.answer_ids(sql.strip().rstrip(";").rstrip())
 
     def fits(self, prompt_ids: Sequence[int]) -> bool:
         return len(prompt_ids) <= self.max_prompt_tokens
@@ -119,13 +117,6 @@ class PromptEncoder:
             schema = schema_from_sqlite(Path(database))
             self._writers[database] = PromptWriter(schema, self.style, self.values(database))
         return self._writers[database]
-
-    def _without_special_tokens(self, content: str) -> str:
-        """graph.prompt breaks the tokens of the usual templates; this breaks whatever else this tokenizer has."""
-        for token in self.tokenizer.all_special_tokens:
-            if token in content:
-                content = content.replace(token, f"{token[0]} {token[1:]}")
-        return content
 
 
 @lru_cache(maxsize=1000)

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
+from sft.chat import Chat
 from sft.device import detect, release_memory
 from sft.model_files import context_length, layer_projections, stop_token_ids
 from sft.sampling import Sample, Sampling, Stats, prompt_seed
@@ -75,7 +76,7 @@ class GeneratorConfig:
     """What the engine serves, and within which memory.
 
     `model` is a local directory in Hugging Face layout. `max_lora_rank` is rounded up to a rank that vLLM allows.
-    `stop_token_ids` are added to the end-of-sequence ids that the directory names.
+    `stop_token_ids` are added to the end-of-sequence ids that the directory names and the end of a turn in its chat.
     """
 
     model: str
@@ -132,7 +133,7 @@ class Generator:
     def __init__(self, config: GeneratorConfig) -> None:
         """Start the engine. Raises UserError when `config.model` is not a model directory."""
         self.config = config
-        self.stop_token_ids = sorted({*stop_token_ids(Path(config.model)), *config.stop_token_ids})
+        self.stop_token_ids = _stop_ids(config)
         _check_context(config)
         self.stats = Stats()
         self._engine = _start_engine(config)
@@ -327,6 +328,13 @@ class Generator:
     def _drop(self, request: Any) -> None:
         self._engine.remove_lora(request.lora_int_id)
         shutil.rmtree(request.lora_path, ignore_errors=True)
+
+
+def _stop_ids(config: GeneratorConfig) -> list[int]:
+    from sft.policy import load_tokenizer
+
+    named = stop_token_ids(Path(config.model))
+    return sorted({*named, Chat(load_tokenizer(config.model)).end_id, *config.stop_token_ids})
 
 
 def _check_context(config: GeneratorConfig) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -114,8 +115,8 @@ def count_questions(config: SftConfig, data: Path | None) -> Questions:
 class EstimatedTokenizer:
     """Stands in for a tokenizer that is not on disk: right in how many tokens there are, more or less, not in which."""
 
-    all_special_tokens: tuple[str, ...] = ()
     eos_token_id = 0
+    added_tokens_decoder: Mapping[int, Any] = MappingProxyType({})
 
     def __init__(self, characters_per_token: float) -> None:
         self.characters_per_token = characters_per_token
@@ -123,9 +124,10 @@ class EstimatedTokenizer:
     def encode(self, text: str, **_: Any) -> list[int]:
         return [0] * math.ceil(len(text) / self.characters_per_token)
 
-    def apply_chat_template(self, messages: Sequence[Mapping[str, str]], **_: Any) -> list[int]:
-        marks = [0] * _TEMPLATE_TOKENS * (len(messages) + 1)  # and those of the answer's opening
-        return marks + [token for message in messages for token in self.encode(message["content"])]
+    def apply_chat_template(self, messages: Sequence[Mapping[str, str]], **_: Any) -> str:
+        """The texts, and as many characters more as the marks of the messages and of the answer's opening take."""
+        marks = " " * math.ceil(_TEMPLATE_TOKENS * (len(messages) + 1) * self.characters_per_token)
+        return marks + "".join(message["content"] for message in messages)
 
 
 def memory(config: SftConfig, shape: ModelShape) -> dict[str, int]:

@@ -26,6 +26,7 @@ from safetensors.torch import save as to_safetensors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluation.errors import UserError
+from sft.chat import Chat
 from sft.config import LoraConfig, ModelConfig
 from sft.device import Device, detect
 
@@ -50,12 +51,17 @@ class PolicyVersion:
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of the model at `path`. UserError when there is none, or it has no chat template or end token."""
+    """The tokenizer of the model at `path`. UserError: there is none, it has no end token, or its chat template is
+    missing or takes no question."""
     directory = model_directory(path)
     with _explained(f"the tokenizer in {directory}"):
-        tokenizer = _tokenizer_class(directory).from_pretrained(directory)
+        tokenizer = _tokenizer(directory)
     if not tokenizer.chat_template or tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer in {directory} must have a chat template and an end-of-text token")
+    try:
+        Chat(tokenizer).check()
+    except UserError as error:
+        raise UserError(f"the tokenizer in {directory}: {error}") from error
     return tokenizer
 
 
@@ -227,13 +233,15 @@ def linear_layers(base: PreTrainedModel) -> list[str]:
     return sorted(names)
 
 
-def _tokenizer_class(directory: Path) -> Any:
-    """AutoTokenizer, but for a tokenizer that is wholly described by its tokenizer.json: for some architectures (qwen2)
-    AutoTokenizer replaces that one's splitting of words by the architecture's own, and so changes every id."""
+def _tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """AutoTokenizer's, but for a tokenizer that is wholly described by its tokenizer.json: for some architectures
+    (qwen2) AutoTokenizer replaces that one's splitting of words by the architecture's own, and so changes every id."""
     settings = directory / "tokenizer_config.json"
     named = json.loads(settings.read_text()).get("tokenizer_class") if settings.is_file() else None
-    generic = ("TokenizersBackend", "PreTrainedTokenizerFast")
-    return transformers.PreTrainedTokenizerFast if named in generic else transformers.AutoTokenizer
+    if named in ("TokenizersBackend", "PreTrainedTokenizerFast"):
+        return transformers.PreTrainedTokenizerFast.from_pretrained(directory)
+    # Mistral's own library, where it is installed, takes nothing that a chat template takes.
+    return transformers.AutoTokenizer.from_pretrained(directory, mistral_format=False)
 
 
 def _peft_config(base: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:

@@ -168,10 +168,10 @@ MUTATIONS = (
     ),
     Mutation(
         "5.7",
-        "the gold answer does not end with EOS",
-        "sft/examples.py",
-        "return [*self.tokenizer.encode(sql, add_special_tokens=False), self.tokenizer.eos_token_id]",
-        "return list(self.tokenizer.encode(sql, add_special_tokens=False))",
+        "the gold answer does not end the turn",
+        "sft/chat.py",
+        "return [*self.text_ids(text), self.end_id]",
+        "return self.text_ids(text)",
         ("tests/sft/test_examples.py::test_an_answer_is_the_sql_without_semicolon_and_one_eos",),
     ),
     Mutation(
@@ -467,7 +467,7 @@ MUTATIONS = (
     Mutation(
         "5.22",
         "prompts lack the opening of the answer",
-        "sft/examples.py",
+        "sft/chat.py",
         "add_generation_prompt=True",
         "add_generation_prompt=False",
         ("tests/sft/test_examples.py::test_a_prompt_is_the_chat_up_to_the_opening_of_the_answer",),
