@@ -6,7 +6,6 @@ gives to vLLM. Activations, logits and CUDA graphs are estimates that no GPU has
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from pathlib import Path
@@ -16,6 +15,7 @@ from transformers import AutoConfig
 from evaluation.errors import UserError
 from rl.config import RlConfig
 from sft import plan as sft_plan
+from sft.adapter import CONFIG, largest_rank, read_config
 from sft.config import SftConfig, SftTrainConfig
 from sft.generator import snap_rank
 from sft.shapes import PUBLISHED, ModelShape, local_directory, shape_of
@@ -38,9 +38,9 @@ ROLLOUT_TOKEN_BYTES = 12  # in a Parquet file: an answer's id and its log-probab
 
 def adapter_rank(config: RlConfig) -> int:
     """Rank of init_adapter where it lies on this machine, else lora.r."""
-    file = Path(config.init_adapter) / "adapter_config.json"
-    if config.init_adapter and file.is_file():
-        return int(json.loads(file.read_text())["r"])
+    directory = Path(config.init_adapter)
+    if config.init_adapter and (directory / CONFIG).is_file():
+        return largest_rank(read_config(directory))
     return config.lora.r
 
 

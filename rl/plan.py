@@ -19,9 +19,9 @@ from rl import memory
 from rl.config import RlConfig
 from rl.placement import CPUS
 from sft import provenance
+from sft.adapter import check_adapter
 from sft.config import load_config
-from sft.policy import check_adapter
-from sft.shapes import ModelShape, shape_of
+from sft.shapes import ModelShape, local_directory, shape_of
 
 GIB = memory.GIB
 CPU_PARAMETERS = 100_000_000
@@ -104,6 +104,7 @@ def check_inputs(config: RlConfig, data: Path | None) -> None:
     """Refuse what rl.train would refuse before it starts an actor; what is not on this machine is not looked into."""
     if config.init_adapter and Path(config.init_adapter).is_dir():
         check_adapter(Path(config.init_adapter))
+    if config.init_adapter and Path(config.init_adapter).is_dir() and local_directory(config.model.path):
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
     if data is not None or config.data.benchmark == "tiny":
         for split in ("train", "dev"):

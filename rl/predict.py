@@ -21,6 +21,7 @@ from evaluation.benchmarks import BENCHMARKS, Example, load_examples
 from evaluation.errors import UserError, exit_on_user_error
 from graph.answer import extract_sql
 from sft import provenance
+from sft.adapter import largest_rank
 from sft.config import DataConfig, ModelConfig, validate
 from sft.device import detect
 from sft.examples import PromptEncoder
@@ -142,7 +143,7 @@ def _start(model: ModelConfig, adapter: PolicyVersion | None, seed: int) -> Gene
         model=str(served_base(model)),
         dtype=model.dtype,
         max_model_len=model.max_length,
-        max_lora_rank=json.loads(adapter.adapter_config)["r"] if adapter else 1,
+        max_lora_rank=largest_rank(json.loads(adapter.adapter_config)) if adapter else 1,
         kv_cache_gib=0.5 if device.kind == "cpu" else 0.3 * device.memory_gib,
         seed=seed,
     )

@@ -20,11 +20,12 @@ from evaluation.benchmarks import Example, load_split
 from evaluation.errors import UserError
 from evaluation.rulers import Rulers
 from graph.answer import extract_sql
+from sft.adapter import CONFIG
 from sft.config import DevConfig, SftConfig
 from sft.examples import PromptEncoder
 from sft.generator import Generator, GeneratorConfig, Sampling
 from sft.model_files import context_length
-from sft.policy import CONFIG, load_tokenizer, read_adapter, served_base
+from sft.policy import load_tokenizer, read_adapter, served_base
 
 GREEDY = 0.0
 

@@ -22,9 +22,11 @@ from transformers import PreTrainedModel
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.errors import UserError, exit_on_user_error
 from sft import policy, provenance
+from sft.adapter import check_adapter, largest_rank, read_config
 from sft.config import SftConfig, validate
 from sft.dev import DevEvaluator, DevScore
 from sft.examples import PromptEncoder
+from sft.generator import snap_rank
 
 REPORT = "merge_report.json"
 
@@ -95,30 +97,11 @@ def export(config: SftConfig, adapter: Path, out: Path) -> None:
 
 
 def merge(config: SftConfig, adapter: Path) -> PreTrainedModel:
-    """The sum in fp32. UserError when a weight of the adapter has no place in the base."""
-    policy.check_adapter(adapter)
-    _check_plain(adapter)
+    """The sum in fp32. UserError when the adapter is not plain LoRA, whole, and of this base."""
+    check_adapter(adapter, policy.model_directory(config.model.path))
     base = transformers.AutoModelForCausalLM.from_pretrained(policy.served_base(config.model), dtype=torch.float32)
     model = peft.PeftModel.from_pretrained(base, str(adapter))
-    stored = peft.utils.load_peft_weights(str(adapter), device="cpu").keys()
-    homeless = sorted(stored - peft.get_peft_model_state_dict(model).keys())
-    if homeless:
-        raise UserError(
-            f"{len(homeless)} weights of the adapter {adapter} have no place in {config.model.path}, the first is "
-            f"{homeless[0]}: give the base that it was trained on as --model"
-        )
     return cast(PreTrainedModel, model.merge_and_unload())
-
-
-def _check_plain(adapter: Path) -> None:
-    stored = json.loads((adapter / policy.CONFIG).read_text())
-    extras = [name for name in ("use_dora", "modules_to_save") if stored.get(name)]
-    extras += ["bias"] if stored.get("bias", "none") != "none" else []
-    if extras:
-        raise UserError(
-            f"the adapter {adapter} must be plain LoRA, but uses {extras[0]} = {stored[extras[0]]}: the engine cannot "
-            "serve that, so the merged model could not be compared with it"
-        )
 
 
 def _check_out(out: Path) -> None:
@@ -128,7 +111,7 @@ def _check_out(out: Path) -> None:
 
 def _trained_with(args: argparse.Namespace) -> SftConfig:
     """Settings of the adapter's training, as far as merging and asking need them."""
-    policy.check_adapter(args.adapter)
+    check_adapter(args.adapter)
     path = args.adapter / provenance.FILE
     stored = json.loads(path.read_text()) if path.is_file() else {}
     quantization = stored.get("quantization", "nf4")
@@ -139,7 +122,7 @@ def _trained_with(args: argparse.Namespace) -> SftConfig:
             "dtype": stored.get("dtype", "bfloat16"),
             "max_length": args.max_length,
         },
-        "lora": {"r": json.loads((args.adapter / policy.CONFIG).read_text())["r"]},
+        "lora": {"r": snap_rank(largest_rank(read_config(args.adapter)))},
         "data": {
             "benchmark": args.benchmark,
             "prompt_style": stored.get("prompt_style", "compact"),

@@ -26,13 +26,13 @@ from safetensors.torch import save as to_safetensors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evaluation.errors import UserError
+from sft.adapter import CONFIG, WEIGHTS, check_adapter
 from sft.chat import Chat
 from sft.config import LoraConfig, ModelConfig
 from sft.device import Device, detect
 
 transformers.utils.logging.disable_progress_bar()
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _SAMPLED_ABOVE = 64 * 2**20  # bytes; larger files are fingerprinted by evenly spaced blocks
 
 
@@ -76,7 +76,7 @@ def load_model(
     """
     base = load_base(model)
     if adapter is not None:
-        check_adapter(adapter)
+        check_adapter(adapter, model_directory(model.path))
         with _explained(f"the adapter in {adapter}"):
             policy = peft.PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)
     elif lora is not None:
@@ -158,13 +158,6 @@ def read_adapter(directory: Path, step: int = 0) -> PolicyVersion:
     """The adapter saved in `directory`, byte for byte."""
     check_adapter(directory)
     return _version(step, (directory / WEIGHTS).read_bytes(), (directory / CONFIG).read_text())
-
-
-def check_adapter(directory: Path) -> None:
-    """UserError unless the directory holds an adapter."""
-    missing = [name for name in (WEIGHTS, CONFIG) if not (directory / name).is_file()]
-    if missing:
-        raise UserError(f"the adapter directory {directory} must hold {WEIGHTS} and {CONFIG}; no {missing[0]} there")
 
 
 def served_base(model: ModelConfig, cache_dir: Path | None = None) -> Path:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from evaluation.errors import UserError
 from graph.prompt import PROMPT_VERSION, prompt_digest
+from sft.adapter import check_adapter
 from sft.config import ModelConfig
-from sft.policy import fingerprint
+from sft.policy import fingerprint, model_directory
 
 FILE = "rollsql.json"
 _MEANING = {
@@ -40,7 +41,11 @@ def as_file(model: ModelConfig, style: str, budget: int = 0) -> dict[str, str]:
 
 
 def check(adapter: Path, model: ModelConfig, style: str) -> None:
-    """UserError when the adapter was trained with another prompt or base; one without rollsql.json passes."""
+    """UserError when the adapter is not one of this model, or was trained with another prompt or base.
+
+    The latter is known from rollsql.json alone: without it the adapter need only fit.
+    """
+    check_adapter(adapter, model_directory(model.path))
     path = adapter / FILE
     if not path.is_file():
         return

@@ -18,7 +18,7 @@ REAL = Path(os.environ.get("ROLLSQL_MODELS") or Path.home() / ".cache" / "rollsq
 SQL = "SELECT count(*) FROM singer"
 
 
-def byte_tokenizer(template: str, tokens: str, eos: str, added: tuple[AddedToken, ...] = (), normalizer=None):
+def byte_tokenizer(template: str | None, tokens: str, eos: str, added: tuple[AddedToken, ...] = (), normalizer=None):
     """A token per byte, and the added ones."""
     alphabet = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     bytes_ = Tokenizer(models.BPE(alphabet, []))

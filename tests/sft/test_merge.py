@@ -97,6 +97,7 @@ def test_a_weight_without_a_place_in_the_base_is_an_error(toy, adapter, tmp_path
     shutil.copytree(adapter, changed)
     tensors = safetensors.torch.load_file(changed / policy.WEIGHTS)
     tensors["base_model.model.model.layers.9.mlp.up_proj.lora_A.weight"] = torch.zeros(8, 64)
+    tensors["base_model.model.model.layers.9.mlp.up_proj.lora_B.weight"] = torch.zeros(128, 8)
     safetensors.torch.save_file(tensors, changed / policy.WEIGHTS)
     with pytest.raises(UserError, match=r"layers.9.mlp.up_proj.*give the base that it was trained on"):
         merge(config(toy), changed)
