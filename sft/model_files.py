@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,41 @@ def stop_token_ids(model: Path) -> list[int]:
     return sorted(found)
 
 
+def missing_files(model: Path) -> list[str]:
+    """Files without which the model cannot be used: those that an interrupted download or a clean-up left out."""
+    index = _read_json(model / "model.safetensors.index.json")
+    weights = sorted(set(index.get("weight_map", {}).values())) or ["model.safetensors"]
+    missing = [name for name in ("config.json", "tokenizer_config.json", *weights) if not (model / name).is_file()]
+    templates = any((model / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
+    if not missing and not templates and "chat_template" not in _read_json(model / "tokenizer_config.json"):
+        missing.append("chat_template.jinja")
+    return missing
+
+
+def require_text_model(model: Path) -> None:
+    """UserError for a model that also sees or hears: its layers, its prompts and its engine are others."""
+    config = _read_json(model / "config.json")
+    parts = [name for name in config if isinstance(config[name], dict) and re.match("vision|audio|speech|text_", name)]
+    if parts:
+        raise UserError(
+            f"the model {model} is multi-modal (its config.json has {parts[0]}), and only text models are trained: "
+            "give a text model of its family"
+        )
+
+
 def context_length(model: Path) -> int | None:
     """The number of positions that the model was made for; None when config.json does not say."""
     return _read_json(model / "config.json").get("max_position_embeddings")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} must be JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must be a JSON object, got a {type(found).__name__}")
+    return found
 
 
 def layer_projections(model: Path) -> list[str]:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,9 @@ from sft.adapter import CONFIG, WEIGHTS, check_adapter
 from sft.chat import Chat
 from sft.config import LoraConfig, ModelConfig
 from sft.device import Device, detect
+from sft.directories import made_once, replacing
+from sft.hub import fetched
+from sft.model_files import missing_files, require_text_model
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -126,7 +128,7 @@ def publish(model: peft.PeftModel, step: int, adapter_name: str = "default") -> 
 def save_adapter(version: PolicyVersion, directory: Path, extra: Mapping[str, str] | None = None) -> None:
     """Write the adapter in PEFT's layout, with `extra` text files by name, whole or not at all."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(directory) as partial:
+    with replacing(directory) as partial:
         (partial / WEIGHTS).write_bytes(version.adapter)
         (partial / CONFIG).write_text(version.adapter_config)
         for name, text in (extra or {}).items():
@@ -136,22 +138,46 @@ def save_adapter(version: PolicyVersion, directory: Path, extra: Mapping[str, st
 def save_model(model: PreTrainedModel, source: str, dtype: str, directory: Path, extra: Mapping[str, str]) -> None:
     """Write a model in `dtype` with the tokenizer files of the model `source`, whole or not at all."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    target = getattr(torch, dtype)
-    weights = {name: tensor.detach().to("cpu", target) for name, tensor in model.state_dict().items()}
-    with _replacing(directory) as partial:
-        model.save_pretrained(partial, state_dict=weights)
-        config = json.loads((partial / "config.json").read_text()) | {"dtype": dtype}  # it named the live one
-        (partial / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-        for file in tokenizer_files(model_directory(source)):
-            shutil.copyfile(file, partial / file.name)
+    with replacing(directory) as partial:
+        _write_model(model, model_directory(source), dtype, partial)
         for name, text in extra.items():
             (partial / name).write_text(text)
+
+
+def _write_model(model: PreTrainedModel, source: Path, dtype: str, out: Path) -> None:
+    """Weights and config; tokenizer and generation settings as `source` has them, whatever transformers thinks of its
+    values. Tied weights are stored once."""
+    own = model.generation_config
+    ends = {name: getattr(own, name, None) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = transformers.GenerationConfig(**ends)
+    try:
+        model.save_pretrained(out, state_dict=_in_dtype(model.state_dict(), getattr(torch, dtype)))
+    finally:
+        model.generation_config = own
+    published = json.loads((source / "config.json").read_text())
+    changes = {"dtype": dtype, "use_cache": published.get("use_cache", True)}  # while it learns both are others
+    config = json.loads((out / "config.json").read_text()) | changes
+    (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    for file in tokenizer_files(source):
+        shutil.copyfile(file, out / file.name)
+
+
+def _in_dtype(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """On the CPU; what shared its memory still does."""
+    copies: dict[tuple[int, torch.Size], torch.Tensor] = {}
+    found = {}
+    for name, tensor in weights.items():
+        place = (tensor.data_ptr(), tensor.shape)
+        if place not in copies:
+            copies[place] = tensor.detach().to("cpu", dtype)
+        found[name] = copies[place]
+    return found
 
 
 def tokenizer_files(directory: Path) -> list[Path]:
     """Files of a model's directory that belong to its tokenizer and its chat."""
     known = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template*", "vocab*", "merges.txt")
-    return sorted(file for pattern in (*known, "generation_config.json") for file in directory.glob(pattern))
+    return sorted({f for pattern in (*known, "*.model", "generation_config.json") for f in directory.glob(pattern)})
 
 
 def read_adapter(directory: Path, step: int = 0) -> PolicyVersion:
@@ -171,12 +197,11 @@ def served_base(model: ModelConfig, cache_dir: Path | None = None) -> Path:
         return source
     root = cache_dir or Path(os.environ.get("ROLLSQL_CACHE") or Path.home() / ".cache" / "rollsql")
     target = root / "served" / f"{fingerprint(model.path)[:32]}-{model.quantization}-{dtype}"
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(target) as partial:
-            dequantised_model(model).save_pretrained(partial)
-            load_tokenizer(model.path).save_pretrained(partial)
-    return target
+
+    def fill(partial: Path) -> None:
+        _write_model(dequantised_model(model), source, dtype, partial)
+
+    return made_once(target, fill, is_whole=lambda served: not missing_files(served))
 
 
 def dequantised_model(model: ModelConfig) -> PreTrainedModel:
@@ -195,13 +220,18 @@ def model_directory(path: str) -> Path:
     """The local directory of a model: `path` itself, or a Hugging Face name fetched once. UserError when neither."""
     directory = Path(path).expanduser()
     if (directory / "config.json").is_file():
-        return directory
+        return _text_model(directory)
     if directory.exists():
         raise UserError(f"the model {path} must be a directory with config.json, weights and a tokenizer")
     owner = directory.parts[0] if len(directory.parts) == 2 else ""
     if not owner or owner in (".", "..", "/", "~") or Path(owner).exists():
         raise UserError(f"the model path {path} does not exist: give a directory in Hugging Face layout, or owner/name")
-    return _from_hub(path)
+    return _text_model(fetched(path))
+
+
+def _text_model(directory: Path) -> Path:
+    require_text_model(directory)
+    return directory
 
 
 def fingerprint(path: str) -> str:
@@ -263,47 +293,12 @@ def _four_bit_layers(base: PreTrainedModel) -> Iterator[tuple[str, bitsandbytes.
             yield name, layer
 
 
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    files = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=files, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError):
-        pass
-    try:
-        return Path(snapshot_download(name, allow_patterns=files))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise UserError(
-            f"the model {name} is neither a directory nor in the Hugging Face cache, and could not be fetched: {error}"
-        ) from None
-
-
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise UserError(f"{what} cannot be loaded: {error}") from error
-
-
-@contextmanager
-def _replacing(directory: Path) -> Iterator[Path]:
-    """A directory to fill that takes the name of `directory` when all went well and vanishes when not."""
-    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        yield partial
-        partial.chmod(0o755)
-        if directory.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent))
-            os.replace(directory, old)
-            os.replace(partial, directory)
-            shutil.rmtree(old)
-        else:
-            os.replace(partial, directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _version(step: int, adapter: bytes, config: str) -> PolicyVersion:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import peft
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -77,6 +78,32 @@ def test_the_served_base_is_made_once_per_content_and_anew_when_the_content_chan
     make_toy_model(model, seed=1)
     assert policy.served_base(ModelConfig(path=str(model)), tmp_path) != first
     assert [p.name for p in first.parent.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("invalid", [{"temperature": 0.6, "top_p": 0.9}, {"num_beams": 0}, {"do_sample": "yes"}])
+def test_no_published_generation_config_stops_a_save(toy, tmp_path, invalid):
+    model = tmp_path / "model"
+    shutil.copytree(toy, model)
+    published = json.dumps({"eos_token_id": 2} | invalid)
+    (model / "generation_config.json").write_text(published)
+    served = policy.served_base(ModelConfig(path=str(model)), tmp_path / "cache")
+    whole = policy.load_whole(ModelConfig(path=str(model)))
+    policy.save_model(whole, str(model), "bfloat16", tmp_path / "whole", {})
+    for made in (served, tmp_path / "whole"):
+        assert (made / "generation_config.json").read_text() == published
+        transformers.AutoModelForCausalLM.from_pretrained(made)
+
+
+def test_a_saved_model_holds_tied_weights_once_and_the_published_use_of_the_cache(toy, tmp_path):
+    whole = policy.load_whole(ModelConfig(path=str(toy)))
+    policy.save_model(whole, str(toy), "bfloat16", tmp_path / "whole", {})
+    for made in (tmp_path / "whole", policy.served_base(ModelConfig(path=str(toy)), tmp_path)):
+        stored = safetensors.torch.load_file(made / "model.safetensors")
+        assert "model.embed_tokens.weight" in stored and "lm_head.weight" not in stored
+        assert {value.dtype for value in stored.values()} == {torch.bfloat16}
+        assert json.loads((made / "config.json").read_text())["use_cache"] is True
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "whole").state_dict()
+    assert all(torch.equal(loaded[name], value.bfloat16()) for name, value in whole.state_dict().items())
 
 
 def test_a_plain_model_serves_itself(toy, tmp_path):
