@@ -29,15 +29,20 @@ def stop_token_ids(model: Path) -> list[int]:
     return sorted(found)
 
 
-def missing_files(model: Path) -> list[str]:
-    """Files without which the model cannot be used: those that an interrupted download or a clean-up left out."""
+def missing_weights(model: Path) -> list[str]:
+    """Files of weights that the directory should hold and does not."""
     index = _read_json(model / "model.safetensors.index.json")
-    weights = sorted(set(index.get("weight_map", {}).values())) or ["model.safetensors"]
-    missing = [name for name in ("config.json", "tokenizer_config.json", *weights) if not (model / name).is_file()]
+    names = sorted(set(index.get("weight_map", {}).values())) or ["model.safetensors"]
+    return [name for name in names if not (model / name).is_file()]
+
+
+def missing_files(model: Path) -> list[str]:
+    """Files that a model to be trained needs, and that an interrupted download left out."""
+    missing = [name for name in ("config.json", "tokenizer_config.json") if not (model / name).is_file()]
     templates = any((model / name).is_file() for name in ("chat_template.jinja", "chat_template.json"))
     if not missing and not templates and "chat_template" not in _read_json(model / "tokenizer_config.json"):
         missing.append("chat_template.jinja")
-    return missing
+    return missing + missing_weights(model)
 
 
 def require_text_model(model: Path) -> None:

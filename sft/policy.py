@@ -31,7 +31,7 @@ from sft.config import LoraConfig, ModelConfig
 from sft.device import Device, detect
 from sft.directories import made_once, replacing
 from sft.hub import fetched
-from sft.model_files import missing_files, require_text_model
+from sft.model_files import missing_weights, require_text_model
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -201,7 +201,7 @@ def served_base(model: ModelConfig, cache_dir: Path | None = None) -> Path:
     def fill(partial: Path) -> None:
         _write_model(dequantised_model(model), source, dtype, partial)
 
-    return made_once(target, fill, is_whole=lambda served: not missing_files(served))
+    return made_once(target, fill, is_whole=lambda served: not missing_weights(served))
 
 
 def dequantised_model(model: ModelConfig) -> PreTrainedModel:

@@ -2,13 +2,20 @@
 
 import fnmatch
 import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from evaluation.errors import UserError
 from sft.hub import UNWANTED, WANTED, fetched
 from sft.model_files import missing_files, require_text_model
+from tests.conftest import ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {
@@ -94,3 +101,53 @@ def test_a_multi_modal_model_is_refused_by_name_of_its_part(tmp_path, part):
         require_text_model(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "gemma3_text", "vision_config": null}')
     require_text_model(tmp_path)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The hub's side of a download: a listing, the head of a file, and the file, from any byte on."""
+
+    files = {**FILES, "consolidated.safetensors": "3", "params.json": "{}"}
+    sent: ClassVar[list[str]] = []
+
+    def do_HEAD(self) -> None:
+        self._answer(b"", self._file())
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/"):
+            listing = [{"type": "file", "path": n, "size": len(t), "oid": f"blob-{n}"} for n, t in self.files.items()]
+            tree = "/tree/" in self.path
+            self._answer(json.dumps(listing if tree else {"id": "owner/name", "sha": COMMIT, "siblings": []}).encode())
+        else:
+            self.sent.append(self._file())
+            self._answer(self.files[self._file()].encode(), self._file())
+
+    def _file(self) -> str:
+        return self.path.split("?")[0].rsplit("/", 1)[-1]
+
+    def _answer(self, body: bytes, name: str = "") -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.files[name]) if name else len(body)))
+        self.send_header("Content-Type", "application/json")
+        if name:
+            self.send_header("ETag", f'"blob-{name}"')
+            self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_an_interrupted_download_lacks_is_fetched_and_nothing_else(cache):
+    (cache / "snapshots" / COMMIT / "model-2.safetensors").unlink()
+    (cache / "blobs" / "blob-model-2.safetensors").unlink()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0"}
+    script = "from sft.hub import fetched; print(fetched('owner/name'))"
+    environment = os.environ | place | {"HF_HUB_CACHE": str(cache.parent), "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=ROOT)
+    server.shutdown()
+    assert done.stdout.strip() == str(cache / "snapshots" / COMMIT), done.stderr
+    assert Hub.sent == ["model-2.safetensors"]
+    assert (cache / "snapshots" / COMMIT / "model-2.safetensors").read_text() == "2"
