@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from evaluation.errors import UserError
 from sft.chat import Chat
 from sft.device import detect, release_memory
+from sft.directories import HeldDirectory
 from sft.model_files import context_length, layer_projections, stop_token_ids
 from sft.sampling import Sample, Sampling, Stats, prompt_seed
 
@@ -144,8 +145,8 @@ class Generator:
         self._places: dict[str, tuple[str, int]] = {}  # request id -> its ticket, and its place there
         self._queued: deque[_Queued] = deque()
         self._alone = False  # whether what vLLM works on is to share nothing
-        self._adapters = Path(tempfile.mkdtemp(prefix="rollsql-adapters-", dir=_fast_directory()))
-        self._cleanup = weakref.finalize(self, shutil.rmtree, self._adapters, ignore_errors=True)
+        held = HeldDirectory(Path(_fast_directory() or tempfile.gettempdir()), "rollsql-adapters-")
+        self._adapters, self._cleanup = held.path, weakref.finalize(self, held.release)
 
     def load(self, version: PolicyVersion) -> str:
         """Register a policy version and drop old ones; returns the adapter's name in the engine.
@@ -402,6 +403,8 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         dtype=detect().computes_in(config.dtype),
         seed=config.seed,
         skip_tokenizer_init=True,
+        config_format="hf",  # a consolidated copy beside the weights would make vLLM read Mistral's own format
+        load_format="hf",
         generation_config="vllm",  # nothing of the model's generation_config.json may leak into sampling
         max_model_len=config.max_model_len,
         max_num_seqs=config.max_num_seqs,

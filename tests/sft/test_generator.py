@@ -98,46 +98,6 @@ def test_scores_are_teacher_forced_log_probabilities_at_temperature_one(
             assert (torch.tensor(score) - expected).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"rank_pattern": {"q_proj": 16, "layers.1.self_attn.v_proj": 2, "down_proj": 3}},
-        {"alpha_pattern": {"k_proj": 4, "layers.0.mlp.up_proj": 5}},
-        {"rank_pattern": {"q_proj": 16}, "alpha_pattern": {"q_proj": 32}, "use_rslora": True},
-        {"layers_to_transform": [1]},
-    ],
-)
-def test_an_adapter_of_many_ranks_and_scales_is_served_as_peft_computes_it(
-    generator: Generator, model_path: Path, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    foreign(model_path, tmp_path, **settings)
-    answers = [[9, 200, 31, 2], [7], [400, 401, 2], [12, 13]]
-    generator.load(read_adapter(tmp_path, step=50))
-    scores = generator.score(PROMPTS, answers, 50)
-    model = load_model(ModelConfig(path=str(model_path), quantization="none", dtype="float32"), adapter=tmp_path)
-    for prompt, answer, score in zip(PROMPTS, answers, scores, strict=True):
-        assert (torch.tensor(score) - learner_log_probs(model, prompt, answer, 1.0)).abs().max() < 1e-4
-
-
-def test_ranks_that_differ_are_served_as_the_same_adapter_written_with_one(
-    generator: Generator, model_path: Path, tmp_path: Path
-) -> None:
-    mixed = foreign(model_path, tmp_path / "mixed", rank_pattern={"q_proj": 16}, alpha_pattern={"q_proj": 32})
-    shutil.copytree(mixed, tmp_path / "one")
-    config = json.loads((mixed / CONFIG).read_text()) | {"r": 16, "lora_alpha": 32}  # 32 / 16 = 16 / 8
-    (tmp_path / "one" / CONFIG).write_text(json.dumps(config | {"rank_pattern": {}, "alpha_pattern": {}}))
-    tensors = safetensors.torch.load_file(mixed / WEIGHTS)
-    for name, value in tensors.items():
-        padding = (0, 0, 0, 16 - value.shape[0]) if "lora_A" in name else (0, 16 - value.shape[1])
-        tensors[name] = torch.nn.functional.pad(value, padding)
-    safetensors.torch.save_file(tensors, tmp_path / "one" / WEIGHTS)
-    sampling, found = Sampling(2, 1.0, max_tokens=24, seed=5), []
-    for name in ("mixed", "one"):
-        generator.load(read_adapter(tmp_path / name, step=60))
-        found.append([[s.token_ids for s in group] for group in generator.sample(PROMPTS, sampling, 60)])
-    assert found[0] == found[1]
-
-
 def test_samples_differ_within_a_group_and_replay_with_the_seed(generator: Generator) -> None:
     sampling = Sampling(n=8, temperature=1.0, max_tokens=16, seed=11)
     twins = [PROMPTS[0], PROMPTS[0], PROMPTS[1]]  # the same question twice must not give the same samples twice
@@ -282,6 +242,46 @@ def test_an_interrupted_call_leaves_no_request_behind(
         generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=30), None)
     assert not generator._engine.has_unfinished_requests()
     assert len(generator.sample(PROMPTS, Sampling(2, 1.0, max_tokens=3), None)) == 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rank_pattern": {"q_proj": 16, "layers.1.self_attn.v_proj": 2, "down_proj": 3}},
+        {"alpha_pattern": {"k_proj": 4, "layers.0.mlp.up_proj": 5}},
+        {"rank_pattern": {"q_proj": 16}, "alpha_pattern": {"q_proj": 32}, "use_rslora": True},
+        {"layers_to_transform": [1]},
+    ],
+)
+def test_an_adapter_of_many_ranks_and_scales_is_served_as_peft_computes_it(
+    generator: Generator, model_path: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    foreign(model_path, tmp_path, **settings)
+    answers = [[9, 200, 31, 2], [7], [400, 401, 2], [12, 13]]
+    generator.load(read_adapter(tmp_path, step=50))
+    scores = generator.score(PROMPTS, answers, 50)
+    model = load_model(ModelConfig(path=str(model_path), quantization="none", dtype="float32"), adapter=tmp_path)
+    for prompt, answer, score in zip(PROMPTS, answers, scores, strict=True):
+        assert (torch.tensor(score) - learner_log_probs(model, prompt, answer, 1.0)).abs().max() < 1e-4
+
+
+def test_ranks_that_differ_are_served_as_the_same_adapter_written_with_one(
+    generator: Generator, model_path: Path, tmp_path: Path
+) -> None:
+    mixed = foreign(model_path, tmp_path / "mixed", rank_pattern={"q_proj": 16}, alpha_pattern={"q_proj": 32})
+    shutil.copytree(mixed, tmp_path / "one")
+    config = json.loads((mixed / CONFIG).read_text()) | {"r": 16, "lora_alpha": 32}  # 32 / 16 = 16 / 8
+    (tmp_path / "one" / CONFIG).write_text(json.dumps(config | {"rank_pattern": {}, "alpha_pattern": {}}))
+    tensors = safetensors.torch.load_file(mixed / WEIGHTS)
+    for name, value in tensors.items():
+        padding = (0, 0, 0, 16 - value.shape[0]) if "lora_A" in name else (0, 16 - value.shape[1])
+        tensors[name] = torch.nn.functional.pad(value, padding)
+    safetensors.torch.save_file(tensors, tmp_path / "one" / WEIGHTS)
+    sampling, found = Sampling(2, 1.0, max_tokens=24, seed=5), []
+    for name in ("mixed", "one"):
+        generator.load(read_adapter(tmp_path / name, step=60))
+        found.append([[s.token_ids for s in group] for group in generator.sample(PROMPTS, sampling, 60)])
+    assert found[0] == found[1]
 
 
 def test_closing_leaves_the_process_as_it_was(model_path: Path, generator: Generator) -> None:
