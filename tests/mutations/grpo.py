@@ -195,10 +195,10 @@ MUTATIONS = (
         "5.8",
         "ids go through text on their way to the engine",
         "sft/generator.py",
-        "for index, (prompt, param) in enumerate(zip(prompts, params, strict=True)):",
-        "from sft.policy import load_tokenizer\n\n        words = load_tokenizer(self.config.model)\n"
-        "        prompts = [words.encode(words.decode(prompt)) for prompt in prompts]\n"
-        "        for index, (prompt, param) in enumerate(zip(prompts, params, strict=True)):",
+        "for index, (prompt, param) in enumerate(zip(queued.prompts, queued.params, strict=True)):",
+        "from sft.policy import load_tokenizer\n\n            words = load_tokenizer(self.config.model)\n"
+        "            prompts = [words.encode(words.decode(prompt)) for prompt in queued.prompts]\n"
+        "            for index, (prompt, param) in enumerate(zip(prompts, queued.params, strict=True)):",
         (ENGINE + "test_ids_that_text_would_change_are_sampled_scored_and_learned_as_they_are",),
     ),
     Mutation(

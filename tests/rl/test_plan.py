@@ -83,7 +83,7 @@ def test_an_adapter_travels_to_every_engine_and_gradients_only_between_ranks() -
 def test_the_bundled_model_is_planned_for_cpus_and_what_it_publishes_is_what_a_learner_publishes() -> None:
     from sft import policy
 
-    config = load_config(RlConfig, ROOT / "rl" / "configs" / "tiny.toml")
+    config = load_config(RlConfig, ROOT / "rl" / "configs" / "tiny.toml", ["model.dtype=float32"])
     made = plan(config)
     (bundles,) = made.layouts.values()
     assert made.device == "cpu" and not any(bundle.gpus or bundle.gpu_bytes for bundle in bundles)
