@@ -27,7 +27,8 @@ from evaluation.errors import UserError
 from sft import attention, checkpoint
 from sft.answers import answer_hidden, score_answers
 from sft.batches import packed_batches, schedule
-from sft.config import SftConfig, leaves
+from sft.config import SftConfig
+from sft.config_file import leaves
 from sft.device import detect
 from sft.examples import TrainingExample
 from sft.packing import PackedBatch

@@ -6,7 +6,7 @@ from evaluation.errors import UserError
 from rl.config import RlConfig
 from rl.placement import Placement, place
 from rl.reward import Judged, RewardConfig, group_rewards
-from sft.config import validate
+from sft.config_file import validate
 
 
 def config_of(**sections):

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import UserError
-from sft.config import SftConfig, known_keys, load_config, write_resolved
+from sft.config import SftConfig
+from sft.config_file import load_config, write_resolved
+from sft.settings_table import known_keys
 
 
 def written(tmp_path: Path, text: str = "") -> Path:

@@ -19,7 +19,8 @@ from sft.dev import DevScore
 from sft.documents import documents
 from sft.examples import PromptEncoder, training_examples
 from sft.progress import DevWatch
-from sft.train import chosen_examples, main, train
+from sft.train.__main__ import main
+from sft.train.driver import chosen_examples, train
 from sft.trainer import AnswerTrainer, rate
 from tests.toy_model import make_toy_model
 
