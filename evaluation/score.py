@@ -128,9 +128,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    out = check_folder(options.out)
     split = load_split(options.benchmark, options.split, options.data)
     predictions = read_predictions(options.predictions, split)
+    out = check_folder(options.out)
     limits = Limits(deadline_s=options.deadline_s)
     scores, rows = score(split.examples, predictions, options.workers, limits, split.tables, options.timings)
     scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}

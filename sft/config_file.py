@@ -145,7 +145,8 @@ def _explain(
     by_hand = [name for name in given if not key or name == key or name.startswith(f"{key}.")]
     where = COMMAND_LINE if by_hand and key else f"{source} with {', '.join(by_hand)}" if by_hand else source
     if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key}{nearest(key, list(known_keys(cls)))}"
+        unknown = [name for name, _ in leaves({key: error["input"]})] or [key]
+        return "\n".join(f"{where}: unknown key {name}{nearest(name, list(known_keys(cls)))}" for name in unknown)
     if error["type"] == "missing":
         return f"{where}: {key} must be given: it {must(field)}" if field else f"{where}: {key} must be given"
     if error["type"] == "value_error":

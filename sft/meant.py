@@ -81,19 +81,18 @@ def meant(key: str, known: Sequence[str]) -> str:
         if wanted in known:
             return wanted
         if wanted in by_leaf:
-            return max(by_leaf[wanted], key=lambda name: difflib.SequenceMatcher(None, key, name).ratio())
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6) or [
-        by_leaf[match][0] for match in difflib.get_close_matches(leaf, list(by_leaf), n=1, cutoff=0.6)
-    ]
-    return close[0] if close else ""
+            return _alike(key, by_leaf[wanted])
+    close = difflib.get_close_matches(leaf, list(by_leaf), n=1, cutoff=0.6)
+    return _alike(key, by_leaf[close[0]]) if close else ""
+
+
+def _alike(key: str, names: Sequence[str]) -> str:
+    return max(names, key=lambda name: difflib.SequenceMatcher(None, key, name).ratio())
 
 
 def nearest(key: str, known: Sequence[str]) -> str:
     """The end of a message about an unknown key."""
-    close = meant(key, known) or _section(key, known)
-    return f"; did you mean {close}?" if close else "; --settings lists all of them"
-
-
-def _section(key: str, known: Sequence[str]) -> str:
-    sections = sorted({name.partition(".")[0] for name in known if "." in name})
-    return next(iter(difflib.get_close_matches(key.partition(".")[0], sections, n=1)), "")
+    if close := meant(key, known):
+        return f"; did you mean {close}?"
+    there = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
+    return f"; there are {', '.join(there)}" if there else "; --settings lists all of them"
