@@ -19,13 +19,12 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from evaluation.errors import UserError
 
 log = logging.getLogger(__name__)
-Benchmark = Literal["tiny", "spider", "bird", "own"]
-BENCHMARKS = get_args(Benchmark)
+BENCHMARKS = ("tiny", "spider", "bird", "own")
 SQLITE_MAGIC = b"SQLite format 3\0"
 TINY = Path(__file__).parent / "tiny"
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import read_records
-from evaluation.command import CommandLine, check_output
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.metrics import Z_95, share
 from evaluation.score import RULERS, write_whole
@@ -83,7 +82,7 @@ def paired_error(only_a: int, only_b: int, n: int) -> float:
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = CommandLine("evaluation.compare_runs", "Compare two runs.")
+    parser = argparse.ArgumentParser(prog="python -m evaluation.compare_runs", description="Compare two runs.")
     parser.add_argument("a", type=Path, help="directory of evaluation.score, or its verdicts.jsonl")
     parser.add_argument("b", type=Path)
     parser.add_argument("--ruler", choices=RULERS, default="ex_strict")
@@ -94,8 +93,6 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
-    if options.out:
-        check_output(options.out)
     result = compare(read_verdicts(options.a, options.ruler), read_verdicts(options.b, options.ruler))
     low, high = result["ci95"]
     print(f"{options.ruler} over {result['n']} questions")

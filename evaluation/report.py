@@ -10,6 +10,7 @@ Accuracy is `ex_strict`: the answer's rows equal the gold's as a bag (in order w
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -20,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluation.command import CommandLine, check_output, folder
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.metrics import Z_95
 
@@ -49,16 +49,14 @@ class RunRecord:
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     about = (__doc__ or "").splitlines()[0]
-    parser = CommandLine("evaluation.report", about)
-    parser.add_argument("run", type=folder, nargs="?", help="run: write its report/")
-    parser.add_argument("--runs", type=folder, nargs="+", metavar="RUN", help="runs of several seeds: their means")
+    parser = argparse.ArgumentParser(prog="python -m evaluation.report", description=about)
+    parser.add_argument("run", type=Path, nargs="?", help="run directory: write its report/")
+    parser.add_argument("--runs", type=Path, nargs="+", metavar="RUN", help="runs of several seeds: print their means")
     parser.add_argument("--control", nargs="+", metavar="NAME=RUN", help="runs to draw in one plot")
     parser.add_argument("--out", type=Path, default=Path("control.png"), help="file of the --control plot")
     args = parser.parse_args(argv)
     if not (args.run or args.runs or args.control):
         parser.error("give a run directory, --runs or --control")
-    if args.control:
-        check_output(args.out)
     if args.run:
         print(write_report(args.run))
     if args.runs:

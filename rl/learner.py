@@ -12,29 +12,57 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from bitsandbytes.optim import PagedAdamW8bit
-from peft.helpers import disable_input_dtype_casting
+from pydantic import Field
 from torch import Tensor
 
 from evaluation.errors import UserError
-from rl.config import LearnerConfig
-from rl.losses import LossTerms, divisor, policy_loss, token_weight
+from rl.losses import Aggregation, KlEstimator, LossTerms, Surrogate, divisor, policy_loss, token_weight
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.ranks import Ranks, meeting_point
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
-from sft import attention
-from sft.answers import answer_hidden, score_answers
-from sft.config import LoraConfig, ModelConfig
+from sft.answers import answer_scores
+from sft.config import LoraConfig, ModelConfig, Settings
 from sft.device import detect, release_memory
-from sft.policy import PolicyVersion, load_model, publish
+from sft.policy import PolicyVersion, keep_input_dtype, load_model, publish
+from sft.support import ready
 
 REFERENCE = "reference"
 Totals = defaultdict[str, float]
 """Sums over the micro-batches of a step, by name."""
+
+
+class LearnerConfig(Settings):
+    """How the policy is updated from a batch of groups."""
+
+    ranks: int = Field(1, ge=1, description="learner processes, a GPU each; each holds the whole 4-bit base")
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
+    warmup_steps: int = Field(5, ge=0, description="steps of linear warm-up")
+    decay: bool = Field(True, description="linear decay to a tenth at the last step; off: constant")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
+    token_budget: int = Field(8192, ge=64, description="tokens per micro-batch")
+    gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
+    aggregation: Aggregation = "token_mean"
+    truncated: Literal["keep", "mask"] = Field("keep", description="answers cut at max_tokens: learn or mask")
+    surrogate: Surrogate = "clipped"
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    clip_high: float = Field(0.28, gt=0)
+    is_cap: float = Field(2.0, ge=1, description="largest importance weight of the surrogate reinforce")
+    kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
+    kl_estimator: KlEstimator = "k2"
+    entropy: float = Field(0.0, description="weight of the entropy bonus")
+    max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
+
+    @property
+    def learns_all(self) -> bool:
+        """Whether groups without advantage are learned from: KL and entropy act on every group."""
+        return self.kl != 0 or self.entropy != 0
 
 
 SUMMED = ("tokens", "clipped_sum", "mismatch_sum", "kl_reference_sum", "entropy_learned_sum", "loss", "over_budget")
@@ -81,7 +109,9 @@ class Learner:
         if config.kl:
             self.model.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
             self.model.set_adapter("default")
-        attention.install(self.model.get_base_model())
+        self.packing = ready(self.model.get_base_model(), model, sampled=True)
+        if self.dtype == "bfloat16":
+            keep_input_dtype(self.model)
         if config.gradient_checkpointing:
             self.model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
@@ -135,8 +165,9 @@ class Learner:
         with self._clock():
             updates = min(self.config.minibatches, int(self.ranks.sum([now.useful])[0]))
             if not updates and now.first:  # engine and learner are compared every step, also with nothing to learn
+                first = self._rows([now.first])
                 with torch.no_grad():
-                    self._loss([now.first], [[0.0] * len(now.first.rollouts)])
+                    self._loss(first, [[0.0] * len(group.rollouts) for group in first])
             fresh = self._mismatch()
             for m in range(updates):
                 self._accumulate(now.waiting[m::updates])
@@ -173,7 +204,7 @@ class Learner:
         """Adds the gradient of the groups' weighted sum; `_update` divides."""
         config = self.config
         kept = [_without_truncated(g) for g in groups] if config.truncated == "mask" else list(groups)
-        kept = [group for group in kept if group.rollouts]
+        kept = self._rows([group for group in kept if group.rollouts])
         lengths = [packed_length(group.rollouts) for group in kept]
         self._now.totals["over_budget"] += sum(length > config.token_budget for length in lengths)
         for batch in micro_batches(lengths, config.token_budget):
@@ -181,6 +212,16 @@ class Learner:
             weights = [[self._weight(r) for r in group.rollouts] for group in chosen]
             self._now.learned += sum(len(r.token_ids) for group in chosen for r in group.rollouts)
             self._loss(chosen, weights).backward()
+
+    def _rows(self, groups: Sequence[Group]) -> list[Group]:
+        """What is computed as one row: a group behind its prompt, or each answer of it as a group of its own."""
+        if self.packing == "shared":
+            return list(groups)
+        return [
+            Group(group.example_id, [rollout], [reward], [advantage])
+            for group in groups
+            for rollout, reward, advantage in zip(group.rollouts, group.rewards, group.advantages, strict=True)
+        ]
 
     def _weight(self, rollout: Rollout) -> float:
         return token_weight(len(rollout.token_ids), self.config.aggregation, self.max_tokens)
@@ -272,12 +313,9 @@ class Learner:
 
     def _log_probs(self, packed: PackedBatch) -> tuple[Tensor, Tensor]:
         """log π and entropy at the N answer tokens, fp32, at the sampling temperature."""
-        causal_lm, in_bf16 = self.model.get_base_model(), self.dtype == "bfloat16"
-        no_upcast = disable_input_dtype_casting(self.model, active=in_bf16)
-        with no_upcast, torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16):
-            hidden_ND = answer_hidden(causal_lm, packed)
-            head, learn_entropy = causal_lm.get_output_embeddings(), self.config.entropy != 0
-            scores = score_answers(hidden_ND, head, packed.targets_N, self.temperature, learn_entropy)
+        causal_lm, learn_entropy = self.model.get_base_model(), self.config.entropy != 0
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            scores = answer_scores(causal_lm, packed, self.packing, self.temperature, learn_entropy)
         return scores.log_probs_N, scores.entropy_N
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:

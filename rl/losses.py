@@ -17,11 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from rl.types import Aggregation, KlEstimator, Surrogate
+Aggregation = Literal["sequence_mean", "token_mean", "constant"]
+Surrogate = Literal["clipped", "gspo", "cispo", "reinforce"]
+KlEstimator = Literal["k1", "k2", "k3"]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-Aggregation = Literal["sequence_mean", "token_mean", "constant"]
-Surrogate = Literal["clipped", "gspo", "cispo", "reinforce"]
-KlEstimator = Literal["k1", "k2", "k3"]
-"""Words of the loss, see `rl/losses.py`."""
 
 
 @dataclass(frozen=True)

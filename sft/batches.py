@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
+from sft.answers import Packing
 from sft.examples import TrainingExample
 from sft.packing import Branch, PackedBatch, Row, micro_batches, pack_rows
 
@@ -49,11 +50,13 @@ def _order(items: Sequence[TrainingExample], together: int, rng: random.Random) 
     return [index for clump in clumps for index in clump]
 
 
-def rows(items: Sequence[TrainingExample], token_budget: int) -> list[Row]:
+def rows(items: Sequence[TrainingExample], token_budget: int, packing: Packing = "shared") -> list[Row]:
     """The questions as rows of at most token_budget tokens, except for a question that is longer by itself.
 
-    Every question is in one row, once; its logits are those that it has alone.
+    Every question is in one row, once; its logits are those that it has alone. packing = none: a row each.
     """
+    if packing == "none":
+        return [_alone(item) for item in items]
     of_database: dict[str, list[TrainingExample]] = defaultdict(list)
     for item in items:
         of_database[item.example.database].append(item)
@@ -63,7 +66,7 @@ def rows(items: Sequence[TrainingExample], token_budget: int) -> list[Row]:
 def _shared_rows(items: Sequence[TrainingExample], token_budget: int) -> list[Row]:
     shared = _common_prefix([item.prompt_ids for item in items])
     if len(items) == 1 or shared < WORTH_SHARING:
-        return [Row(item.prompt_ids, [Branch((), item.completion_ids)]) for item in items]
+        return [_alone(item) for item in items]
     prefix, room = items[0].prompt_ids[:shared], 0
     found: list[Row] = []
     for item in items:
@@ -77,9 +80,15 @@ def _shared_rows(items: Sequence[TrainingExample], token_budget: int) -> list[Ro
     return found
 
 
-def packed_batches(items: Sequence[TrainingExample], token_budget: int) -> list[PackedBatch]:
+def _alone(item: TrainingExample) -> Row:
+    return Row(item.prompt_ids, [Branch((), item.completion_ids)])
+
+
+def packed_batches(
+    items: Sequence[TrainingExample], token_budget: int, packing: Packing = "shared"
+) -> list[PackedBatch]:
     """One optimizer step's questions as micro-batches of at most token_budget tokens each."""
-    all_rows = rows(items, token_budget)
+    all_rows = rows(items, token_budget, packing)
     batches = micro_batches([row.length for row in all_rows], token_budget)
     return [pack_rows([all_rows[i] for i in batch]) for batch in batches]
 

@@ -20,11 +20,14 @@ import bitsandbytes
 import peft
 import torch
 import transformers
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import save as to_safetensors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 
 from evaluation.errors import UserError
+from sft import attention, dropout
 from sft.adapter import CONFIG, WEIGHTS, check_adapter
 from sft.chat import Chat
 from sft.config import LoraConfig, ModelConfig
@@ -103,10 +106,9 @@ def load_base(model: ModelConfig, device: Device | None = None) -> PreTrainedMod
     options: dict[str, Any] = {"dtype": dtype, "device_map": {"": device.torch_device}}
     if model.quantization == "nf4":
         options["quantization_config"] = _nf4(dtype)
-    with _explained(f"the model in {directory}"):
-        base = transformers.AutoModelForCausalLM.from_pretrained(
-            directory, attn_implementation=device.attention, **options
-        )
+    base = _from_directory(directory, options)
+    attention.uninstall(base)
+    dropout.silence(base)
     for _, layer in _four_bit_layers(base):
         # On a CPU bitsandbytes would repack the weights at the first eval-mode forward, and training break after it.
         layer.support_avx512bf16_for_cpu = False
@@ -114,6 +116,14 @@ def load_base(model: ModelConfig, device: Device | None = None) -> PreTrainedMod
     base.config.use_cache = False
     base.name_or_path = model.path
     return base
+
+
+def keep_input_dtype(policy: peft.PeftModel) -> None:
+    """Under autocast the products are in bf16 anyway: casting activations up to the adapter's fp32 first would only
+    cost time, and in the recomputation of gradient checkpointing memory too."""
+    for module in policy.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
 
 
 def publish(model: peft.PeftModel, step: int, adapter_name: str = "default") -> PolicyVersion:
@@ -251,7 +261,7 @@ def linear_layers(base: PreTrainedModel) -> list[str]:
     names = {
         name.rsplit(".", 1)[-1]
         for name, layer in base.named_modules()
-        if isinstance(layer, torch.nn.Linear) and layer is not head
+        if isinstance(layer, (torch.nn.Linear, Conv1D)) and layer is not head
     }
     return sorted(names)
 
@@ -268,11 +278,15 @@ def _tokenizer(directory: Path) -> PreTrainedTokenizerBase:
 
 
 def _peft_config(base: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:
+    layers = linear_layers(base)
+    if not layers:
+        raise UserError(f"the model {base.name_or_path} has no linear layers, so there is nothing for a LoRA to adapt")
     return peft.LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=linear_layers(base),
+        target_modules=layers,
+        fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in base.modules()),
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -291,6 +305,19 @@ def _four_bit_layers(base: PreTrainedModel) -> Iterator[tuple[str, bitsandbytes.
     for name, layer in base.named_modules():
         if isinstance(layer, bitsandbytes.nn.Linear4bit):
             yield name, layer
+
+
+def _from_directory(directory: Path, options: Mapping[str, Any]) -> PreTrainedModel:
+    """UserError for whatever keeps transformers from loading it; code that comes with a model is never run."""
+    try:
+        return transformers.AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=False, **options)
+    except Exception as error:  # an architecture that is not known, not causal, lacks a library, has other shapes …
+        if isinstance(error, ValueError) and "trust_remote_code" in str(error):
+            why = "it needs custom code of its own (auto_map in config.json), which is not run: give a model whose "
+            why += "architecture transformers has"
+        else:
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise UserError(f"the model in {directory} cannot be loaded: {why}") from error
 
 
 @contextmanager

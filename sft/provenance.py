@@ -9,6 +9,7 @@ from evaluation.errors import UserError
 from graph.prompt import PROMPT_VERSION, prompt_digest
 from sft.adapter import check_adapter
 from sft.config import ModelConfig
+from sft.policy import fingerprint, model_directory
 
 FILE = "rollsql.json"
 _MEANING = {
@@ -22,8 +23,6 @@ _MEANING = {
 
 def provenance(model: ModelConfig, style: str, budget: int = 0) -> dict[str, str | int]:
     """The keys of rollsql.json for an adapter of this base, trained with prompts of this style and token budget."""
-    from sft.policy import fingerprint
-
     return {
         "prompt_version": PROMPT_VERSION,
         "prompt_style": style,
@@ -46,8 +45,6 @@ def check(adapter: Path, model: ModelConfig, style: str) -> None:
 
     The latter is known from rollsql.json alone: without it the adapter need only fit.
     """
-    from sft.policy import model_directory
-
     check_adapter(adapter, model_directory(model.path))
     path = adapter / FILE
     if not path.is_file():

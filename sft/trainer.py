@@ -7,7 +7,6 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,7 +14,6 @@ import peft
 import torch
 import transformers
 from datasets import Dataset
-from peft.helpers import disable_input_dtype_casting
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -24,15 +22,16 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from evaluation.errors import UserError
-from sft import attention, checkpoint
-from sft.answers import answer_hidden, score_answers
+from sft import checkpoint
+from sft.answers import Packing, answer_scores
 from sft.batches import packed_batches, schedule
-from sft.config import SftConfig
-from sft.config_file import leaves
+from sft.config import SftConfig, leaves
 from sft.device import detect
 from sft.examples import TrainingExample
 from sft.packing import PackedBatch
+from sft.policy import keep_input_dtype
 from sft.stores import Folder
+from sft.support import ready
 
 Model: TypeAlias = PreTrainedModel | peft.PeftModel
 
@@ -58,8 +57,8 @@ def rate(step: int, steps: int, warmup: int) -> float:
 class Steps:
     """Item s: the micro-batches of optimizer step s, and how many tokens its questions have, written out one by one."""
 
-    def __init__(self, config: SftConfig, items: Sequence[TrainingExample]) -> None:
-        settings = config.train
+    def __init__(self, config: SftConfig, items: Sequence[TrainingExample], packing: Packing) -> None:
+        settings, self.packing = config.train, packing
         self.items, self.token_budget = items, settings.token_budget
         self.steps = schedule(items, settings.batch_size, settings.epochs, settings.together, config.run.seed)
 
@@ -68,7 +67,7 @@ class Steps:
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         items = [self.items[index] for index in self.steps[step]]
-        batches = packed_batches(items, self.token_budget)
+        batches = packed_batches(items, self.token_budget, self.packing)
         return {"micro_batches": batches, "tokens": sum(item.length for item in items)}
 
 
@@ -83,7 +82,9 @@ class AnswerTrainer(SFTTrainer):
         items: Sequence[TrainingExample],
         identity: dict[str, str] | None = None,
     ) -> None:
-        steps = Steps(config, items)
+        causal_lm = model.get_base_model() if isinstance(model, peft.PeftModel) else model
+        self.packing: Packing = ready(causal_lm, config.model)
+        steps = Steps(config, items, self.packing)
         super().__init__(
             model=model,
             args=trl_config(config, len(steps)),
@@ -94,7 +95,8 @@ class AnswerTrainer(SFTTrainer):
         self.remove_callback(transformers.PrinterCallback)
         self.settings, self.identity = config, identity or {}
         self.in_bf16 = detect().computes_in(config.model.dtype) == "bfloat16"
-        attention.install(self._causal_lm())
+        if isinstance(model, peft.PeftModel) and self.in_bf16:
+            keep_input_dtype(model)
         for value in model.parameters():  # TRL rounds the adapter of a 4-bit base to bf16, where small updates vanish
             if value.requires_grad:
                 value.data = value.data.float()
@@ -127,12 +129,8 @@ class AnswerTrainer(SFTTrainer):
         return loss
 
     def _scores(self, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        causal_lm, adapted = self._causal_lm(), isinstance(self.model, peft.PeftModel)
-        # Autocast casts for the products; casting activations up to the adapter's fp32 first would only cost time.
-        no_upcast = disable_input_dtype_casting(self.model, active=self.in_bf16) if adapted else nullcontext()
-        with no_upcast, torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.in_bf16):
-            hidden_ND = answer_hidden(causal_lm, batch)
-            scores = score_answers(hidden_ND, causal_lm.get_output_embeddings(), batch.targets_N)
+        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.in_bf16):
+            scores = answer_scores(self._causal_lm(), batch, self.packing)
         return scores.log_probs_N, scores.top_N
 
     def _causal_lm(self) -> Any:
@@ -188,7 +186,8 @@ def trl_config(config: SftConfig, steps: int) -> TrlConfig:
 
 def identity_of(config: SftConfig, items: Sequence[TrainingExample]) -> dict[str, str]:
     """What a resumed run must share with its checkpoint: settings by key, and a digest of the data."""
-    kept = config.model_dump(mode="json", exclude={"run": True, "checkpoint": True, "train": {"log_every"}})
+    may_change: Any = {"run": True, "checkpoint": True, "train": {"log_every"}, "model": {"attention"}}
+    kept = config.model_dump(mode="json", exclude=may_change)
     data = hashlib.sha256()
     for item in items:
         data.update(repr((item.example.id, item.prompt_ids, item.completion_ids)).encode())

@@ -23,7 +23,7 @@ from rl.ablate import ablate
 from rl.ablation_config import AblationConfig, plans
 from rl.ablation_report import Questions, Row, markdown, paired, scores, subsets, summarise, write_results
 from rl.ablation_stages import Stage, run_chains, time_left
-from sft.config_file import load_config
+from sft.config import load_config
 
 ROOT = Path(__file__).parents[2]
 TINY = {"name": "small", "sft": "sft/configs/tiny.toml", "rl": "rl/configs/tiny.toml"}

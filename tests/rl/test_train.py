@@ -16,7 +16,7 @@ import pytest
 
 from evaluation.errors import UserError
 from rl.config import RlConfig
-from rl.train.driver import locked, open_run
+from rl.train import locked, open_run
 from sft import checkpoint
 from sft.config import RunConfig
 from sft.stores import open_store

@@ -13,14 +13,13 @@ from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
 from graph.prompt import PROMPT_VERSION
 from sft import policy, provenance
-from sft.attention import labels_of
 from sft.config import SftConfig
 from sft.dev import DevScore
 from sft.documents import documents
 from sft.examples import PromptEncoder, training_examples
 from sft.progress import DevWatch
-from sft.train.__main__ import main
-from sft.train.driver import chosen_examples, train
+from sft.span_mask import seen_places
+from sft.train import chosen_examples, main, train
 from sft.trainer import AnswerTrainer, rate
 from tests.toy_model import make_toy_model
 
@@ -87,12 +86,13 @@ def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_on
         for batch in step["micro_batches"]:
             answers = "".join(tokenizer.decode(batch.targets_N)).split(tokenizer.eos_token)
             assert answers[-1] == "", "every answer ends with EOS"
-            rows, branches = labels_of(batch.spans, len(batch.ids_M))
+            prefix_from, prefix_to, own_from = seen_places(batch.spans, len(batch.ids_M))
+            places = torch.arange(len(batch.ids_M))
             ends = (batch.targets_N == tokenizer.eos_token_id).nonzero()[:, 0].tolist()
             for answer, end in zip(answers[:-1], ends, strict=True):
                 place = int(batch.predictors_N[end])  # sees the prompt and the answer before EOS
-                seen_there = (rows == rows[place]) & ((branches == 0) | (branches == branches[place]))
-                read = batch.ids_M[: place + 1][seen_there[: place + 1]].tolist()
+                own = (places >= own_from[place]) & (places <= place)
+                read = batch.ids_M[own | (places >= prefix_from[place]) & (places < prefix_to[place])].tolist()
                 assert read == wanted[answer] + tokenizer.encode(answer, add_special_tokens=False)
                 seen += 1
     assert seen == 2 * len(SIZES)

@@ -1,4 +1,4 @@
-"""A model that learns from gold queries.
+"""`python -m sft.train --config FILE [--data DIR] [key.sub=value …]`: a model that has learned from gold queries.
 
 TRL's SFTTrainer; train.mode says what learns: an adapter on a 4-bit base (qlora) or a plain one (lora), or all weights
 (full, pretrain). The loss is on the SQL and its EOS only; the prompts are, id for id, those of RL and prediction.
@@ -7,6 +7,7 @@ Questions too long for model.max_length are dropped and counted. The same line a
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import math
@@ -14,6 +15,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import time
 import warnings
 from collections.abc import Sequence
@@ -27,15 +29,15 @@ import transformers
 
 from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
-from evaluation.errors import UserError
+from evaluation.errors import UserError, exit_on_user_error
 from sft import checkpoint, policy, provenance
 from sft.augment import Faces, multiplied
-from sft.config import DataConfig, SftConfig
-from sft.config_file import write_resolved
+from sft.config import DataConfig, SftConfig, load_config, write_resolved
 from sft.dev import DevEvaluator
 from sft.device import detect
 from sft.documents import documents
 from sft.examples import PromptEncoder, TrainingExample, training_examples
+from sft.plan import format_plan, plan
 from sft.progress import DevWatch, Progress
 from sft.report import plot_dev, plot_loss
 from sft.stores import Folder
@@ -60,10 +62,28 @@ class Job:
     resumed: Path | None
 
 
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m sft.train", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. sft/configs/tiny.toml")
+    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan; load no weights")
+    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = load_config(SftConfig, args.config, args.overrides)
+    if args.dry_run:
+        print(format_plan(plan(config, args.data)), flush=True)
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _quiet_libraries()
+    train(config, args.data)
+    return 0
+
+
 def train(config: SftConfig, data: Path | None = None) -> Path:
     """Run it all and return the run's directory. UserError before anything is written when something is not right."""
     began = time.perf_counter()
-    _quiet_libraries()
     if _is_finished(config):
         print(f"{config.run.path} is finished: nothing to do (run.overwrite=true trains it again)", flush=True)
         return config.run.path
@@ -250,3 +270,7 @@ def _quiet_libraries() -> None:
     transformers.utils.logging.set_verbosity_error()
     for name in ("trl", "peft", "accelerate", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""The Ray driver of an RL run.
+"""`python -m rl.train --config FILE [--data DIR] [key.sub=value …]`: the Ray driver. The same line again resumes.
 
 driver:  questions ─► engine actors (vLLM) ─► reward actors (SQLite) ─► learner actors (4-bit base, LoRA)
                            ▲                                                │
@@ -7,12 +7,14 @@ driver:  questions ─► engine actors (vLLM) ─► reward actors (SQLite) ─
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import json
 import logging
 import math
 import random
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +27,7 @@ from cluster.resources import machine, nodes, object_store_bytes, require
 from cluster.runtime import start
 from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
-from evaluation.errors import UserError
+from evaluation.errors import UserError, exit_on_user_error
 from evaluation.report import write_report
 from rl import loop
 from rl.alarms import Alarm, AlarmConfig, Alarms, after_evaluation
@@ -42,7 +44,7 @@ from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import RewardWorker, self_test
 from rl.types import Group
 from sft import checkpoint, provenance
-from sft.config_file import leaves, write_resolved
+from sft.config import leaves, load_config, write_resolved
 from sft.examples import PromptEncoder
 from sft.policy import load_tokenizer, read_adapter, save_adapter
 from sft.stores import Store, open_store
@@ -75,6 +77,20 @@ class Run:
     identity: dict[str, str]
     store: Store
     saved: checkpoint.Checkpoint | None
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m rl.train", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. rl/configs/tiny.toml")
+    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
+    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config = load_config(RlConfig, args.config, args.overrides)
+    train_run(config, args.data)
+    return 0
 
 
 def train_run(config: RlConfig, data: Path | None) -> Path:
@@ -384,3 +400,7 @@ def _sft_seconds(run: Run) -> float:
     (run.directory / "sft_metrics.jsonl").write_text(source.read_text())
     summary = source.parent / "report" / "summary.json"
     return sum(json.loads(summary.read_text())["seconds"].values()) if summary.exists() else 0.0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,1 +1,0 @@
-"""`python -m sft.train`: the command reads its arguments in `__main__`, before `driver` imports torch and TRL."""
