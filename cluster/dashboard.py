@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
-import ray
-from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
-from ray.exceptions import AuthenticationError
 
 from cluster.errors import TokenRefused, Unreachable
 from cluster.fit import Node
@@ -63,6 +60,8 @@ def reach(address: str) -> Dashboard:
     address = (address if "://" in address else f"http://{address}").rstrip("/")
     if not address.startswith(("http://", "https://")):
         raise Unreachable(f"--address must be the dashboard's, like {DEFAULT_ADDRESS}, got {address}")
+    import ray
+
     version = _get(address, "/api/version").get("ray_version")
     if not version:
         raise Unreachable(_not_ray(address, "no ray_version in its answer"))
@@ -132,6 +131,9 @@ def _get(address: str, path: str) -> dict[str, Any]:
 
 def _token_headers(address: str) -> dict[str, str]:
     """{} when RAY_AUTH_MODE is not token."""
+    from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
+    from ray.exceptions import AuthenticationError
+
     try:
         return dict(get_auth_headers_if_auth_enabled({}))
     except AuthenticationError:

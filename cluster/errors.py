@@ -12,10 +12,11 @@ An exception raised by the code inside an actor is none of these: it arrives as 
 attached as a note.
 """
 
+import argparse
 import functools
 import sys
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec
 
 P = ParamSpec("P")
 USER_ERROR_EXIT = 2
@@ -48,6 +49,14 @@ class WaitTimeout(ClusterError):
 
 class ActorDied(ClusterError):
     """An actor's process ended while its answer was awaited, or before."""
+
+
+class CommandLine(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; {self.prog} --help lists all arguments", file=sys.stderr)
+        raise SystemExit(USER_ERROR_EXIT)
 
 
 def exit_on_cluster_error(main: Callable[P, int]) -> Callable[P, int]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import ClusterError, WaitTimeout, exit_on_cluster_error
+from cluster.errors import ClusterError, CommandLine, WaitTimeout, exit_on_cluster_error
 from cluster.fit import GIB, Misfit, Node, fitting_layout, nodes_of
 from cluster.resources import gpu_memory, machine
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m cluster.plan", description=(__doc__ or "").splitlines()[0])
+    parser = CommandLine(prog="python -m cluster.plan", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="TOML file of rl.train, e.g. rl/configs/tiny.toml")
     parser.add_argument("--data", type=Path, help="folder of the benchmark: its questions are read, too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray._private.state import available_resources_per_node
-
 from cluster.errors import ResourcesMissing
 
 GIB = 1 << 30
@@ -49,6 +46,8 @@ def machine() -> Resources:
 
 def nodes() -> list[Resources]:
     """The live nodes of the connected cluster."""
+    import ray
+
     return [_node(entry["Resources"]) for entry in ray.nodes() if entry["Alive"]]
 
 
@@ -82,6 +81,8 @@ def first_unplaced(requests: Sequence[Request], room: Sequence[Resources]) -> Re
 
 def describe_free() -> str:
     """What is free now and what there is in all, as a phrase for messages."""
+    import ray
+
     free, total = ray.available_resources(), ray.cluster_resources()
     return (
         f"free now: {free.get('CPU', 0):g} CPU, {free.get('GPU', 0):g} GPU; "
@@ -91,6 +92,8 @@ def describe_free() -> str:
 
 def live_node_ids() -> set[str]:
     """Names of the nodes that Ray believes alive."""
+    import ray
+
     return {str(entry["NodeID"]) for entry in ray.nodes() if entry["Alive"]}
 
 
@@ -99,6 +102,8 @@ def free_slots(cpus: float) -> int:
 
     It lags behind by a second or so.
     """
+    from ray._private.state import available_resources_per_node
+
     alive = live_node_ids()
     free = [left.get("CPU", 0.0) for node, left in available_resources_per_node().items() if node in alive]
     return sum(int(left / cpus + _EPSILON) for left in free)
@@ -106,6 +111,8 @@ def free_slots(cpus: float) -> int:
 
 def object_store_bytes() -> int:
     """Of objects that the nodes' stores hold now: weights and rollouts on their way. It lags by about a second."""
+    import ray
+
     name = "object_store_memory"
     return int(ray.cluster_resources().get(name, 0) - ray.available_resources().get(name, 0))
 

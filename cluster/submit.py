@@ -15,14 +15,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from ray.job_submission import JobSubmissionClient
+from typing import TYPE_CHECKING, Any
 
 from cluster.dashboard import DEFAULT_ADDRESS, Dashboard, default_address, reach
 from cluster.errors import (
     INTERRUPTED_EXIT,
     ClusterError,
+    CommandLine,
     ResourcesMissing,
     Unreachable,
     WaitTimeout,
@@ -32,6 +31,9 @@ from cluster.fit import fitting_layout
 from cluster.package import MIB, Package, gather, stage
 from cluster.paths import Place, absolute_paths, module_of, option, without_option
 from cluster.plan import needs, read_plan
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
 
 PLANNED = "rl.train"
 """The module whose config is checked, and whose needs are known."""
@@ -75,13 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     job_id = send(command, package, cluster.address, args.job_id)
     print(f"job {job_id} sent: {shlex.join(command)}\ndashboard: {cluster.address}/#/jobs/{job_id}", flush=True)
     print(how_to(job_id, cluster.address), flush=True)
-    return 0 if args.no_wait else follow(JobSubmissionClient(cluster.address), job_id, cluster.address)
+    return 0 if args.no_wait else follow(client(cluster.address), job_id, cluster.address)
 
 
 def _parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Our options, and the command behind `--`."""
     at = words.index("--") if "--" in words else len(words)
-    parser = argparse.ArgumentParser("python -m cluster.submit", _USAGE, (__doc__ or "").splitlines()[0])
+    parser = CommandLine("python -m cluster.submit", _USAGE, (__doc__ or "").splitlines()[0])
     found = f"the dashboard, default RAY_API_SERVER_ADDRESS or {DEFAULT_ADDRESS}"
     parser.add_argument("--address", default=default_address(), help=found)
     parser.add_argument("--working-dir", type=Path, default=Path("."), help="what the job takes along, default: here")
@@ -140,14 +142,14 @@ def _at_home(command: Sequence[str], plan: dict[str, Any] | None, cluster: Dashb
 
 def send(command: Sequence[str], package: Package, address: str, job_id: str | None) -> str:
     """Upload the package and start the job; returns its id. ClusterError: Ray refuses it, e.g. a job id twice."""
-    client = JobSubmissionClient(address)
+    jobs = client(address)
     with tempfile.TemporaryDirectory(prefix="rollsql-job-") as folder:
         staged = stage(package, Path(folder) / "package")
         print(f"sending {len(package.files)} files, {package.bytes / MIB:.1f} MiB, of {package.root}", flush=True)
         deadline = time.monotonic() + AGENT_TIMEOUT_S
         while True:
             try:
-                return _submit(client, command, staged, job_id)
+                return _submit(jobs, command, staged, job_id)
             except RuntimeError as error:
                 if _NOT_YET not in str(error):
                     raise ClusterError(f"the cluster at {address} refused the job: {_last_line(error)}") from None
@@ -156,12 +158,19 @@ def send(command: Sequence[str], package: Package, address: str, job_id: str | N
             time.sleep(_POLL_S)
 
 
-def _submit(client: JobSubmissionClient, command: Sequence[str], folder: Path, job_id: str | None) -> str:
+def client(address: str) -> "JobSubmissionClient":
+    """Ray's own, imported late: it takes a second."""
+    from ray.job_submission import JobSubmissionClient
+
+    return JobSubmissionClient(address)
+
+
+def _submit(client: "JobSubmissionClient", command: Sequence[str], folder: Path, job_id: str | None) -> str:
     settings = {"working_dir": str(folder)}
     return str(client.submit_job(entrypoint=shlex.join(command), submission_id=job_id, runtime_env=settings))
 
 
-def follow(client: JobSubmissionClient, job_id: str, address: str) -> int:
+def follow(client: "JobSubmissionClient", job_id: str, address: str) -> int:
     """Print the job's log until it ends; its exit code. Ctrl-C leaves the job running and returns 130."""
     try:
         _wait_for_start(client, job_id)
@@ -179,7 +188,7 @@ def how_to(job_id: str, address: str) -> str:
     )
 
 
-def _wait_for_start(client: JobSubmissionClient, job_id: str) -> None:
+def _wait_for_start(client: "JobSubmissionClient", job_id: str) -> None:
     began = reported = time.monotonic()
     while str((info := client.get_job_info(job_id)).status.value) == "PENDING":
         waited = time.monotonic() - began
@@ -191,7 +200,7 @@ def _wait_for_start(client: JobSubmissionClient, job_id: str) -> None:
         time.sleep(_POLL_S)
 
 
-def _print_log(client: JobSubmissionClient, job_id: str) -> None:
+def _print_log(client: "JobSubmissionClient", job_id: str) -> None:
     """All of the log, once, through lost connections; Unreachable after a minute without contact."""
     printed, lost_since = 0, None
     while True:
@@ -208,7 +217,7 @@ def _print_log(client: JobSubmissionClient, job_id: str) -> None:
         time.sleep(_POLL_S)
 
 
-async def _tail(client: JobSubmissionClient, job_id: str, printed: int) -> int:
+async def _tail(client: "JobSubmissionClient", job_id: str, printed: int) -> int:
     """Print what comes behind the first `printed` characters of the log; how many have been printed now."""
     position = 0
     async for text in client.tail_job_logs(job_id):
@@ -219,7 +228,7 @@ async def _tail(client: JobSubmissionClient, job_id: str, printed: int) -> int:
     return max(position, printed)
 
 
-def _end(client: JobSubmissionClient, job_id: str) -> int:
+def _end(client: "JobSubmissionClient", job_id: str) -> int:
     """Says how the job ended: 0, the driver's exit code, or 1 when there is none."""
     info = client.get_job_info(job_id)
     status, code = str(info.status.value), info.driver_exit_code

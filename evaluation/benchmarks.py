@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from evaluation.errors import UserError
 
 log = logging.getLogger(__name__)
-BENCHMARKS = ("tiny", "spider", "bird", "own")
+Benchmark = Literal["tiny", "spider", "bird", "own"]
+BENCHMARKS = get_args(Benchmark)
 SQLITE_MAGIC = b"SQLite format 3\0"
 TINY = Path(__file__).parent / "tiny"
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evaluation import clock
-from evaluation.benchmarks import BENCHMARKS, Example, load_split, read_records, read_text
+from evaluation.benchmarks import Example, load_split, read_records, read_text
 from evaluation.blind import is_blind
+from evaluation.command import CommandLine, add_benchmark, at_least, check_output
 from evaluation.compare import is_tied
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.judge import GOLD_PATIENCE, Gold, Judge
 from evaluation.sandbox import Limits
-from evaluation.score import at_least_one, write_whole
+from evaluation.score import write_whole
 
 Problem = Literal[
     "failed", "timeout", "too_large", "empty", "nulls", "blind", "no_table", "time", "chance", "tied", "open"
@@ -118,18 +119,18 @@ def summary(rows: Sequence[dict[str, Any]], n: int) -> str:
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.check_data", description="Check every gold query.")
-    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
-    parser.add_argument("--data", type=Path, help="data directory of the benchmark (not needed for tiny)")
-    parser.add_argument("--split", default="train")
+    parser = CommandLine("evaluation.check_data", "Check every gold query.")
+    add_benchmark(parser, split="train")
     parser.add_argument("--out", type=Path, help="write a row per question with a problem (.jsonl)")
-    parser.add_argument("--workers", type=at_least_one, default=1, help="sandboxes at work at once")
+    parser.add_argument("--workers", type=at_least(1), default=1, help="sandboxes at work at once")
     return parser.parse_args(argv)
 
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
+    if options.out:
+        check_output(options.out)
     split = load_split(options.benchmark, options.split, options.data)
     rows = check(split.examples, options.workers)
     print(f"{split.dropped} of {split.total} questions have no database")

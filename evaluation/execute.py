@@ -13,10 +13,10 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from evaluation.errors import UserError, exit_on_user_error
+from evaluation.command import CommandLine, file, seconds
+from evaluation.errors import exit_on_user_error
 from evaluation.sandbox import Execution, Limits, Sandbox
 
 Statements = tuple[Any, list[str] | str]  # id, SQL texts; or id, what is wrong with the line
@@ -73,25 +73,16 @@ def json_cell(cell: Any) -> Any:
     return cell
 
 
-def positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 3600:
-        raise argparse.ArgumentTypeError("must be above 0 and below 3600")
-    return number
-
-
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.execute", description="Run SQL in the sandbox.")
-    parser.add_argument("--db", type=Path, required=True, help="SQLite file; it is never changed")
-    parser.add_argument("--deadline-s", type=positive, default=Limits.deadline_s, help="time for one statement")
+    parser = CommandLine("evaluation.execute", "Run SQL in the sandbox.")
+    parser.add_argument("--db", type=file, required=True, help="SQLite file; it is never changed")
+    parser.add_argument("--deadline-s", type=seconds, default=Limits.deadline_s, help="time for one statement")
     return parser.parse_args(argv)
 
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
-    if not options.db.is_file():
-        raise UserError(f"the database {options.db} does not exist or is not a file")
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     with Sandbox(Limits(deadline_s=options.deadline_s)) as sandbox:
         for row in run(sandbox, str(options.db.absolute()), sys.stdin):

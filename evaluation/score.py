@@ -18,8 +18,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks import BENCHMARKS, Example, load_split
-from evaluation.errors import UserError, exit_on_user_error
+from evaluation.benchmarks import Example, load_split
+from evaluation.command import CommandLine, add_benchmark, at_least, check_folder, file, seconds
+from evaluation.console import Count
+from evaluation.errors import exit_on_user_error
 from evaluation.metrics import breakdown, share
 from evaluation.predictions import read_predictions
 from evaluation.rulers import Item, Rulers
@@ -61,16 +63,23 @@ def judge_all(items: Sequence[Item], workers: int, make_rulers: Callable[[], Rul
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     shares = [chunks[worker::workers] for worker in range(min(workers, len(chunks)))]
 
+    seen = Count("scoring", len(items))
+    done: list[int] = []
+
     def work(share_of_chunks: list[Sequence[Item]]) -> list[list[Row]]:
-        rulers = make_rulers()
+        rulers, found = make_rulers(), list[list[Row]]()
         try:
-            return [rulers.rows(chunk) for chunk in share_of_chunks]
+            for chunk in share_of_chunks:
+                found.append(rulers.rows(chunk))
+                done.append(len(chunk))
+                seen(sum(done))
+            return found
         finally:
             rulers.close()
 
     with ThreadPoolExecutor(max(1, len(shares))) as pool:
-        done = list(pool.map(work, shares))
-    return [row for place in range(len(chunks)) for row in done[place % workers][place // workers]]
+        judged = list(pool.map(work, shares))
+    return [row for place in range(len(chunks)) for row in judged[place % workers][place // workers]]
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
@@ -107,37 +116,19 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(scratch, path)
 
 
-def make_directory(path: Path) -> Path:
-    """The directory, made if need be. UserError when that cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the directory {path} cannot be made: {error.strerror}") from None
-    return path
-
-
 def line(name: str, total: dict[str, Any]) -> str:
     low, high = total["ci95"]
     return f"{name:10} {total['value']:.4f} ({total['correct']} of {total['n']}; 95 % {low:.4f} to {high:.4f})"
 
 
-def at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.score", description="Score a file of predictions.")
-    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
-    parser.add_argument("--data", type=Path, help="data directory of the benchmark (not needed for tiny)")
-    parser.add_argument("--split", default="dev")
-    parser.add_argument("--predictions", type=Path, required=True, help=".jsonl, or text with one query per line")
+    parser = CommandLine("evaluation.score", "Score a file of predictions.")
+    add_benchmark(parser)
+    parser.add_argument("--predictions", type=file, required=True, help=".jsonl, or text with one query per line")
     parser.add_argument("--out", type=Path, required=True, help="directory for scores.json and verdicts.jsonl")
-    parser.add_argument("--workers", type=at_least_one, default=1, help="sandboxes at work at once")
-    parser.add_argument("--deadline-s", type=float, default=Limits.deadline_s, help="time for one predicted query")
-    parser.add_argument("--timings", type=int, default=0, help="runs per query for r_ves (default: no r_ves)")
+    parser.add_argument("--workers", type=at_least(1), default=1, help="sandboxes at work at once")
+    parser.add_argument("--deadline-s", type=seconds, default=Limits.deadline_s, help="time for one predicted query")
+    parser.add_argument("--timings", type=at_least(0), default=0, help="runs per query for r_ves (default: no r_ves)")
     return parser.parse_args(argv)
 
 
@@ -147,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     split = load_split(options.benchmark, options.split, options.data)
     predictions = read_predictions(options.predictions, split)
-    out = make_directory(options.out)
+    out = check_folder(options.out)
     limits = Limits(deadline_s=options.deadline_s)
     scores, rows = score(split.examples, predictions, options.workers, limits, split.tables, options.timings)
     scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}

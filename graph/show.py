@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import networkx
 
@@ -34,8 +34,16 @@ MOST_COLUMNS = 14
 _PLAIN, _LINKED, _PATH = "#8a8f98", "#1f5fbf", "#c8102e"
 
 
+class CommandLine(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; {self.prog} --help lists all arguments", file=sys.stderr)
+        raise SystemExit(2)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m graph.show", description=(__doc__ or "").splitlines()[0])
+    parser = CommandLine(prog="python -m graph.show", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--db", type=Path, required=True, help="a SQLite file")
     parser.add_argument("--question", default="", help="what is asked of the database")
     parser.add_argument("--evidence", default="", help="knowledge given with the question")

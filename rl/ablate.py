@@ -9,7 +9,6 @@ the same for all, and so is the budget. The same line again resumes; seeds and v
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import json
 import os
@@ -25,11 +24,9 @@ from evaluation.benchmarks import Example, load_examples
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.score import write_whole
 from rl.ablation_config import REPORT, AblationConfig, Plan, plans
-from rl.ablation_report import Row, subsets, summarise, write_results
 from rl.ablation_stages import Chain, Stage, run_chains
-from sft.config import load_config
+from sft.command import ConfigCommand
 from sft.examples import PromptEncoder
-from sft.policy import load_tokenizer
 
 PROMPTS_MEASURED = 256
 SETTINGS = "settings.json"
@@ -38,13 +35,11 @@ Failures = dict[str, str]  # title of a stage -> why
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m rl.ablate", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. rl/configs/ablation-tiny.toml")
-    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file's")
-    args = parser.parse_args(argv)
+    about = (__doc__ or "").splitlines()[0]
+    command = ConfigCommand("rl.ablate", about, AblationConfig, "rl/configs/ablation-tiny.toml").add_data()
+    config, args = command.read(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return ablate(load_config(AblationConfig, args.config, args.overrides), args.data)
+    return ablate(config, args.data)
 
 
 def ablate(config: AblationConfig, data: Path | None = None) -> int:
@@ -125,6 +120,8 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _report(root: Path, config: AblationConfig, made: Sequence[Plan], dev: list[Example], failed: Failures) -> None:
+    from rl.ablation_report import Row, subsets, summarise, write_results
+
     rows = [
         Row(plan.variant.name, stage, _evaluations(root, plan, stage, config.seeds))
         for plan in made
@@ -171,6 +168,8 @@ def _prompt_tokens(plan: Plan, dev: Sequence[Example]) -> int:
 
 
 def _encoder(plan: Plan) -> PromptEncoder:
+    from sft.policy import load_tokenizer
+
     data, model = plan.rl.data, plan.rl.model
     return PromptEncoder(load_tokenizer(model.path), data.prompt_style, model.max_length, data.prompt_budget)
 

@@ -7,15 +7,16 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from evaluation.errors import UserError
 from rl.config import RlConfig
-from sft.config import Settings, SftConfig, known_keys, leaves, load_config
+from sft.config import NAME, Settings, SftConfig
+from sft.config_file import leaves, load_config
+from sft.settings_table import known_keys
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 REPORT = "report"
 """The folder of the results, beside those of the variants."""
 
@@ -43,8 +44,8 @@ BUDGET = (
 class Variant(Settings):
     """One line of attack. set: overrides `key.sub=value`, for SFT and RL alike where both have the section."""
 
-    name: str = Field(pattern=NAME)
-    set: tuple[str, ...] = ()
+    name: str = Field(pattern=NAME, description="its folder, and its row in the report")
+    set: tuple[str, ...] = Field((), description="settings of this variant, as 'key.sub=value'")
     rl: bool = Field(True, description="RL after SFT; false scores the SFT adapter only")
 
     @field_validator("name")
@@ -58,15 +59,16 @@ class Variant(Settings):
 class AblationConfig(Settings):
     """`python -m rl.ablate --config FILE`. The first variant is the baseline."""
 
+    command: ClassVar[str] = "rl.ablate"
     name: str = Field(pattern=NAME, description="results go to <dir>/<name>")
-    dir: str = "runs"
+    dir: str = Field("runs", description="folder of all runs")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="run.seed of each repetition")
     jobs: int = Field(1, ge=1, le=64, description="runs at once; each gets cores / jobs threads")
     sft: str = Field(description="TOML file of sft.train")
     rl: str = Field(description="TOML file of rl.train")
     sft_set: tuple[str, ...] = Field((), description="overrides of the SFT file for all variants")
     rl_set: tuple[str, ...] = Field((), description="overrides of the RL file for all variants")
-    variants: tuple[Variant, ...] = Field(min_length=1)
+    variants: tuple[Variant, ...] = Field(min_length=1, description="what is compared: name, set and rl of each")
 
     @model_validator(mode="after")
     def _each_once(self) -> AblationConfig:

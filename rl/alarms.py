@@ -14,7 +14,7 @@ from sft.config import Settings
 class AlarmConfig(Settings):
     """Bounds on the metrics of a step; 0 or false switches one off."""
 
-    action: Literal["warn", "stop"] = "warn"
+    action: Literal["warn", "stop"] = Field("warn", description="say it, or end the run")
     mismatch: float = Field(0.05, ge=0, description="largest mean |Δ log-prob| of engine and learner, nats")
     kl: float = Field(0.0, ge=0, description="largest mean KL to the reference policy, nats per token")
     entropy: float = Field(0.01, ge=0, description="smallest entropy of the samples, nats per token")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from rl.advantages import Estimator
 from rl.alarms import AlarmConfig
-from rl.learner import LearnerConfig
 from rl.reward import RewardConfig
+from rl.types import Aggregation, KlEstimator, Surrogate
 from sft.config import DataConfig, LoraConfig, ModelConfig, RunConfig, Settings
 
 
@@ -52,6 +52,35 @@ class EngineConfig(Settings):
     timeout_s: float = Field(600, gt=0, description="longest wait for one answer of the engine or the learner")
 
 
+class LearnerConfig(Settings):
+    """How the policy is updated from a batch of groups."""
+
+    ranks: int = Field(1, ge=1, description="learner processes, a GPU each; each holds the whole 4-bit base")
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
+    warmup_steps: int = Field(5, ge=0, description="steps of linear warm-up")
+    decay: bool = Field(True, description="linear decay to a tenth at the last step; off: constant")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
+    token_budget: int = Field(8192, ge=64, description="tokens per micro-batch")
+    gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
+    aggregation: Aggregation = Field("token_mean", description="what each token of an answer weighs in the loss")
+    truncated: Literal["keep", "mask"] = Field("keep", description="answers cut at max_tokens: learn or mask")
+    surrogate: Surrogate = Field("clipped", description="loss of a token: PPO's clip, GSPO, CISPO or REINFORCE")
+    clip_low: float = Field(0.2, gt=0, lt=1, description="ratios below 1 − this are clipped")
+    clip_high: float = Field(0.28, gt=0, description="ratios above 1 + this are clipped")
+    is_cap: float = Field(2.0, ge=1, description="largest importance weight of the surrogate reinforce")
+    kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
+    kl_estimator: KlEstimator = Field("k2", description="how that KL is estimated, each with its own gradient")
+    entropy: float = Field(0.0, description="weight of the entropy bonus")
+    max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
+
+    @property
+    def learns_all(self) -> bool:
+        """Whether groups without advantage are learned from: KL and entropy act on every group."""
+        return self.kl != 0 or self.entropy != 0
+
+
 class EvaluationConfig(Settings):
     """Dev evaluation: of base, SFT and RL at the end, and while training of `watched` questions every `every` steps."""
 
@@ -74,8 +103,9 @@ class CheckpointConfig(Settings):
 class RlConfig(Settings):
     """`python -m rl.train --config FILE`. init_adapter: the SFT warm-up; "" starts from a fresh adapter."""
 
+    command: ClassVar[str] = "rl.train"
     steps: int = Field(40, ge=0, description="policy updates; 0 only evaluates init_adapter")
-    init_adapter: str = ""
+    init_adapter: str = Field("", description="LoRA adapter to start from: the SFT warm-up; none: a fresh one")
     sft_metrics: str = Field("", description="metrics.jsonl of the warm-up, for the report; found beside init_adapter")
     run: RunConfig = RunConfig(name="rl")
     model: ModelConfig = ModelConfig()

@@ -12,21 +12,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from bitsandbytes.optim import PagedAdamW8bit
-from pydantic import Field
 from torch import Tensor
 
 from evaluation.errors import UserError
-from rl.losses import Aggregation, KlEstimator, LossTerms, Surrogate, divisor, policy_loss, token_weight
+from rl.config import LearnerConfig
+from rl.losses import LossTerms, divisor, policy_loss, token_weight
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.ranks import Ranks, meeting_point
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
 from sft.answers import answer_scores
-from sft.config import LoraConfig, ModelConfig, Settings
+from sft.config import LoraConfig, ModelConfig
 from sft.device import detect, release_memory
 from sft.policy import PolicyVersion, keep_input_dtype, load_model, publish
 from sft.support import ready
@@ -34,35 +34,6 @@ from sft.support import ready
 REFERENCE = "reference"
 Totals = defaultdict[str, float]
 """Sums over the micro-batches of a step, by name."""
-
-
-class LearnerConfig(Settings):
-    """How the policy is updated from a batch of groups."""
-
-    ranks: int = Field(1, ge=1, description="learner processes, a GPU each; each holds the whole 4-bit base")
-    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
-    warmup_steps: int = Field(5, ge=0, description="steps of linear warm-up")
-    decay: bool = Field(True, description="linear decay to a tenth at the last step; off: constant")
-    max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
-    minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
-    token_budget: int = Field(8192, ge=64, description="tokens per micro-batch")
-    gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
-    aggregation: Aggregation = "token_mean"
-    truncated: Literal["keep", "mask"] = Field("keep", description="answers cut at max_tokens: learn or mask")
-    surrogate: Surrogate = "clipped"
-    clip_low: float = Field(0.2, gt=0, lt=1)
-    clip_high: float = Field(0.28, gt=0)
-    is_cap: float = Field(2.0, ge=1, description="largest importance weight of the surrogate reinforce")
-    kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
-    kl_estimator: KlEstimator = "k2"
-    entropy: float = Field(0.0, description="weight of the entropy bonus")
-    max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
-
-    @property
-    def learns_all(self) -> bool:
-        """Whether groups without advantage are learned from: KL and entropy act on every group."""
-        return self.kl != 0 or self.entropy != 0
 
 
 SUMMED = ("tokens", "clipped_sum", "mismatch_sum", "kl_reference_sum", "entropy_learned_sum", "loss", "over_budget")

@@ -17,14 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Aggregation = Literal["sequence_mean", "token_mean", "constant"]
-Surrogate = Literal["clipped", "gspo", "cispo", "reinforce"]
-KlEstimator = Literal["k1", "k2", "k3"]
+from rl.types import Aggregation, KlEstimator, Surrogate
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ import math
 import shutil
 from pathlib import Path
 
-from transformers import AutoConfig
-
 from evaluation.errors import UserError
 from rl.config import RlConfig
 from sft import plan as sft_plan
@@ -113,6 +111,8 @@ def kv_bytes_per_token(config: RlConfig, shape: ModelShape) -> int:
         published = PUBLISHED[config.model.path]
         width = published.kv_heads * published.head_dim
     else:
+        from transformers import AutoConfig
+
         described = AutoConfig.from_pretrained(directory)
         heads = described.num_attention_heads
         width = shape.query // heads * int(getattr(described, "num_key_value_heads", None) or heads)

@@ -6,7 +6,6 @@ are read, no Ray is started. `cluster.plan` sets it against a cluster, `cluster.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +19,7 @@ from rl.config import RlConfig
 from rl.placement import CPUS
 from sft import provenance
 from sft.adapter import check_adapter
-from sft.config import load_config
+from sft.command import ConfigCommand
 from sft.shapes import ModelShape, local_directory, shape_of
 
 GIB = memory.GIB
@@ -67,14 +66,10 @@ class Plan:
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m rl.plan", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. rl/configs/tiny.toml")
-    parser.add_argument("--data", type=Path, help="folder of the benchmark: its questions are read as rl.train would")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
-    parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
-    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
-    args = parser.parse_intermixed_args(argv)
-    config = load_config(RlConfig, args.config, args.overrides)
+    command = ConfigCommand("rl.plan", (__doc__ or "").splitlines()[0], RlConfig, "rl/configs/tiny.toml").add_data()
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
+    command.add_argument("--json", action="store_true", help="for programs: one JSON object")
+    config, args = command.read(argv)
     made = plan(config, None if args.device == "auto" else args.device)
     check_inputs(config, args.data)
     print(json.dumps(as_json(made)) if args.json else format_plan(made))

@@ -11,25 +11,27 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evaluation.benchmarks import BENCHMARKS, Example, load_examples
+from evaluation.benchmarks import Example, load_examples
+from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive
+from evaluation.console import EVERY_S, Count
 from evaluation.errors import UserError, exit_on_user_error
 from graph.answer import extract_sql
 from sft import provenance
 from sft.adapter import largest_rank
-from sft.config import DataConfig, ModelConfig, validate
+from sft.config import DataConfig, ModelConfig
+from sft.config_file import validate
 from sft.device import detect
 from sft.examples import PromptEncoder
 from sft.generator import AdapterNotApplied, Generator, GeneratorConfig, Sample, Sampling
 from sft.model_files import context_length
-from sft.policy import PolicyVersion, load_tokenizer, model_directory, read_adapter, served_base
 
-PROGRESS_EVERY_S = 5.0
+if TYPE_CHECKING:
+    from sft.policy import PolicyVersion
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Questions:
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     _check(args)
+    from sft.policy import load_tokenizer, read_adapter  # slow: after the arguments
+
     model, style, budget = _trained_as(args)
     if args.adapter:
         provenance.check(args.adapter, model, style)
@@ -64,38 +68,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     about = (__doc__ or "").split("\n\n", 1)[1]
-    parser = argparse.ArgumentParser(prog="python -m rl.predict", description=about)
+    parser = CommandLine("rl.predict", about)
     parser.add_argument("--model", required=True, help="base model: a directory in Hugging Face layout, e.g. sft/tiny")
-    parser.add_argument("--adapter", type=Path, help="LoRA adapter in PEFT's layout, e.g. runs/rl/adapter")
-    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
-    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
-    parser.add_argument("--split", default="dev")
+    parser.add_argument("--adapter", type=folder, help="LoRA adapter in PEFT's layout, e.g. runs/rl/adapter")
+    add_benchmark(parser)
     parser.add_argument("--out", type=Path, required=True, help="the .jsonl file to write")
-    parser.add_argument("--samples", type=int, default=0, metavar="K", help="also draw K queries per question")
-    parser.add_argument("--temperature", type=float, help="of the K samples; 1.0 when not given")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N questions only")
-    parser.add_argument("--max-tokens", type=int, default=256, help="longest answer (default 256)")
-    parser.add_argument("--max-length", type=int, help="context, prompt and answer (default: 1024, or the model's)")
+    parser.add_argument("--samples", type=at_least(0), default=0, metavar="K", help="also draw K queries per question")
+    parser.add_argument("--temperature", type=positive, help="of the K samples; 1.0 when not given")
+    parser.add_argument("--limit", type=at_least(1), metavar="N", help="the first N questions only")
+    parser.add_argument("--max-tokens", type=at_least(1), default=256, help="longest answer (default 256)")
+    parser.add_argument("--max-length", type=at_least(1), help="prompt and answer (default: 1024, or the model's)")
     parser.add_argument("--quantization", choices=("nf4", "none"), help="default: the adapter's, else nf4")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="default: the adapter's, else bfloat16")
     parser.add_argument("--prompt-style", help="e.g. mschema+graph; default: the adapter's, else compact")
-    parser.add_argument("--prompt-budget", type=int, help="most tokens of a prompt; default: the adapter's")
+    parser.add_argument("--prompt-budget", type=at_least(0), help="most tokens of a prompt; default: the adapter's")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
 def _check(args: argparse.Namespace) -> None:
     """What argparse cannot: combinations, before anything slow starts."""
-    if args.samples < 0 or (args.limit is not None and args.limit < 1) or args.max_tokens < 1:
-        raise UserError("--samples must be at least 0, --limit and --max-tokens at least 1")
-    if args.temperature is not None and (args.samples == 0 or args.temperature <= 0):
-        raise UserError("--temperature must be above 0 and needs --samples K; without samples the answer is greedy")
-    if args.out.is_dir() or args.out.suffix != ".jsonl":
-        raise UserError(f"--out must be a .jsonl file, got {args.out}")
+    if args.temperature is not None and not args.samples:
+        raise UserError("--temperature needs --samples K: without samples the answer is greedy")
+    check_output(args.out, suffixes=(".jsonl",))
 
 
 def _trained_as(args: argparse.Namespace) -> tuple[ModelConfig, str, int]:
     """Model settings, prompt style and budget: as given, else as the adapter was trained, else the defaults."""
+    from sft.policy import model_directory
+
     directory = model_directory(args.model)
     trained = _read_provenance(args.adapter or directory)  # a merged or fully trained model has a record of its own
     room = context_length(directory) or sys.maxsize
@@ -138,6 +139,8 @@ def _encode(examples: list[Example], encoder: PromptEncoder) -> Questions:
 
 
 def _start(model: ModelConfig, adapter: PolicyVersion | None, seed: int) -> Generator:
+    from sft.policy import served_base
+
     device = detect()
     config = GeneratorConfig(
         model=str(served_base(model)),
@@ -167,11 +170,11 @@ def _predict(
         passes.append(("samples", Sampling(args.samples, args.temperature or 1.0, args.max_tokens, args.seed)))
     answers = {}
     for name, sampling in passes:
-        report, groups = Progress(name, len(questions.prompts)), list[list[Sample]]()
+        seen, groups = Count(name, len(questions.prompts)), list[list[Sample]]()
         generator.submit(name, questions.prompts, sampling, step)
         while len(groups) < len(questions.prompts):
-            groups += generator.take(name, within_s=PROGRESS_EVERY_S)
-            report(len(groups))
+            groups += generator.take(name, within_s=EVERY_S)
+            seen(len(groups))
         answers[name] = dict(zip(questions.fitting, groups, strict=True))
     return [_row(index, example, answers, encoder, args.samples) for index, example in enumerate(questions.examples)]
 
@@ -191,21 +194,7 @@ def _sql(encoder: PromptEncoder, sample: Sample) -> str:
     return extract_sql(str(encoder.tokenizer.decode(sample.token_ids, skip_special_tokens=True)))
 
 
-class Progress:
-    """Prints how many questions are answered, every few seconds and at the end."""
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name, self.total, self.began, self.printed = name, total, time.perf_counter(), 0.0
-
-    def __call__(self, done: int) -> None:
-        seconds = time.perf_counter() - self.began
-        if done == self.total or seconds - self.printed >= PROGRESS_EVERY_S:
-            self.printed = seconds
-            print(f"{self.name}: {done}/{self.total} questions, {seconds:.0f} s", flush=True)
-
-
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     os.replace(partial, path)

@@ -11,6 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Aggregation = Literal["sequence_mean", "token_mean", "constant"]
+Surrogate = Literal["clipped", "gspo", "cispo", "reinforce"]
+KlEstimator = Literal["k1", "k2", "k3"]
+"""Words of the loss, see `rl/losses.py`."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,13 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Reward:
-    """value: what the learner sees. parts: what it is made of, before weights. verdict: `evaluation.judge` status."""
+    """value: what the learner sees. parts: what it is made of, before weights. verdict: `evaluation.judge` status.
+    error: why the SQL did not run."""
 
     value: float
     parts: dict[str, float]
     verdict: str
+    error: str = ""
 
     @property
     def correct(self) -> bool:

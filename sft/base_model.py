@@ -7,29 +7,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from pydantic import Field, model_validator
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from sft.config import Settings
+from sft.pretrain.config import ShapeConfig
 from sft.tokenizer import END, PAD
-
-
-class ShapeConfig(Settings):
-    """The model: a Qwen2 with tied embeddings. The default has 3.9 million parameters, 7.4 MiB in bfloat16."""
-
-    vocab_size: int = Field(default=2048, ge=512, le=65536)
-    hidden_size: int = Field(default=256, ge=32)
-    intermediate_size: int = Field(default=512, ge=32)
-    layers: int = Field(default=6, ge=1)
-    heads: int = Field(default=8, ge=1)
-    kv_heads: int = Field(default=2, ge=1)
-    max_positions: int = Field(default=2048, ge=256)
-
-    @model_validator(mode="after")
-    def _divides(self) -> ShapeConfig:
-        if self.hidden_size % (2 * self.heads) or self.heads % self.kv_heads:
-            raise ValueError("2 * heads must divide hidden_size, and kv_heads must divide heads")
-        return self
 
 
 def new_model(shape: ShapeConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2ForCausalLM:

@@ -13,34 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from pydantic import Field
 from transformers import Qwen2ForCausalLM
 
 from sft.block_model import losses, tensors
 from sft.block_rows import Rows
-from sft.config import Settings
-
-
-class TrainConfig(Settings):
-    """The run. A step reads workers * micro_batches * micro_batch documents."""
-
-    max_minutes: float = Field(default=42, gt=0)  # the rates would fall to zero by then at the latest
-    steps: int = Field(default=7000, ge=1)
-    stop_at: float = Field(default=1.0, gt=0, le=1)  # share of the run after which it ends, the rates not yet zero
-    workers: int = Field(default=2, ge=1)  # processes of one thread
-    micro_batch: int = Field(default=4, ge=1)  # documents per forward
-    micro_batches: int = Field(default=1, ge=1)  # per worker and step
-    muon_rate: float = Field(default=0.02, gt=0)  # peak for matrices
-    adam_rate: float = Field(default=0.01, gt=0)  # peak for embeddings, norms and biases
-    weight_decay: float = Field(default=0.05, ge=0)
-    warmup: float = Field(default=0.02, ge=0, lt=1)  # share of the run
-    compile: bool = True  # fuse with torch.compile, which needs a C++ compiler; without one it is only slower
-    eval_minutes: float = Field(default=5, gt=0)  # between two measures of exact match
-    save_minutes: float = Field(default=2, gt=0)  # between two states from which an interrupted run goes on
-
-    @property
-    def documents_per_step(self) -> int:
-        return self.workers * self.micro_batches * self.micro_batch
+from sft.pretrain.config import TrainConfig
 
 
 class Learner:

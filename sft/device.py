@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from evaluation.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Device:
 
     @property
     def torch_device(self) -> torch.device:
+        import torch
+
         return torch.device(self.kind, self.index) if self.kind == "cuda" else torch.device("cpu")
 
     def computes_in(self, dtype: str) -> str:
@@ -43,11 +46,15 @@ class Device:
 
     def torch_dtype(self, dtype: str) -> torch.dtype:
         """`computes_in` as torch's own."""
+        import torch
+
         return {"bfloat16": torch.bfloat16, "float32": torch.float32}[self.computes_in(dtype)]
 
 
 def detect() -> Device:
     """The first visible GPU, or the CPU."""
+    import torch
+
     if not torch.cuda.is_available():
         bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
         return Device("cpu", name="CPU" if bf16 else "CPU without bfloat16: computes in float32", bf16=bf16)

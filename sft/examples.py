@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
@@ -21,6 +20,9 @@ from graph.writer import PromptStyle, PromptWriter
 from sft.chat import Chat
 
 KEPT_PROMPTS = 20_000
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import peft
-import torch
-import transformers
-from transformers import PreTrainedModel
-
+from evaluation import lineage
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.command import CommandLine, add_data, at_least, folder
 from evaluation.errors import UserError, exit_on_user_error
-from sft import policy, provenance
+from sft import provenance
 from sft.adapter import check_adapter, largest_rank, read_config
-from sft.config import SftConfig, validate
-from sft.dev import DevEvaluator, DevScore
+from sft.config import SftConfig
+from sft.config_file import validate
 from sft.examples import PromptEncoder
 from sft.generator import snap_rank
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from sft.dev import DevScore
 
 REPORT = "merge_report.json"
 
@@ -62,6 +64,9 @@ class Comparison:
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    from sft import policy  # slow: after the arguments
+    from sft.dev import DevEvaluator
+
     config = _trained_with(args)
     provenance.check(args.adapter, config.model, config.data.prompt_style)
     _check_out(args.out)
@@ -88,20 +93,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def export(config: SftConfig, adapter: Path, out: Path) -> None:
     """Write the merged model, whole or not at all, with the tokenizer's files as they are and rollsql.json."""
+    from sft import policy
+
     merged = merge(config, adapter)
     settings = config.model.model_copy(update={"quantization": "none"})
     record = provenance.provenance(settings, config.data.prompt_style, config.data.prompt_budget)
-    record |= {"merged_adapter": policy.read_adapter(adapter).digest}
+    record |= {"merged_adapter": policy.read_adapter(adapter).digest, "trained": lineage.trained(adapter)}
     extra = {provenance.FILE: json.dumps(record, indent=2) + "\n", REPORT: "{}\n"}
     policy.save_model(merged, config.model.path, config.model.dtype, out, extra)
 
 
 def merge(config: SftConfig, adapter: Path) -> PreTrainedModel:
     """The sum in fp32. UserError when the adapter is not plain LoRA, whole, and of this base."""
+    import peft
+    import torch
+    import transformers
+
+    from sft import policy
+
     check_adapter(adapter, policy.model_directory(config.model.path))
     base = transformers.AutoModelForCausalLM.from_pretrained(policy.served_base(config.model), dtype=torch.float32)
     model = peft.PeftModel.from_pretrained(base, str(adapter))
-    return cast(PreTrainedModel, model.merge_and_unload())
+    return cast("PreTrainedModel", model.merge_and_unload())
 
 
 def _check_out(out: Path) -> None:
@@ -135,15 +148,15 @@ def _trained_with(args: argparse.Namespace) -> SftConfig:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sft.merge", description=(__doc__ or "").splitlines()[0])
+    parser = CommandLine("sft.merge", (__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True, help="base model that the adapter was trained on")
-    parser.add_argument("--adapter", type=Path, required=True, help="e.g. runs/tiny-sft/adapter")
+    parser.add_argument("--adapter", type=folder, required=True, help="e.g. runs/tiny-sft/adapter")
     parser.add_argument("--out", type=Path, required=True, help="directory of the merged model")
-    parser.add_argument("--questions", type=int, default=100, help="dev questions for the comparison; 0: none")
+    parser.add_argument("--questions", type=at_least(0), default=100, help="dev questions for the comparison; 0: none")
     parser.add_argument("--benchmark", default="tiny", choices=BENCHMARKS)
-    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
-    parser.add_argument("--max-tokens", type=int, default=256, help="longest answer")
-    parser.add_argument("--max-length", type=int, default=1024, help="context of the engine, prompt and answer")
+    add_data(parser)
+    parser.add_argument("--max-tokens", type=at_least(1), default=256, help="longest answer")
+    parser.add_argument("--max-length", type=at_least(1), default=1024, help="context of the engine, prompt and answer")
     return parser
 
 

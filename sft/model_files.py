@@ -7,9 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from evaluation.errors import UserError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def shipped(path: Path) -> Path:
+    """The path as given; where nothing is there, the project's own file of that name: sft/tiny, from any folder."""
+    own = PROJECT / path
+    return path if path.exists() or not own.exists() else own
 
 
 def stop_token_ids(model: Path) -> list[int]:
@@ -76,6 +82,8 @@ def layer_projections(model: Path) -> list[str]:
 
     Embeddings and head are not among them: vLLM's LoRA wrapper of the head fails when prompts are scored.
     """
+    from safetensors import safe_open
+
     found: set[str] = set()
     for file in sorted(model.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:

@@ -7,7 +7,6 @@ formula that no GPU has confirmed.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from evaluation.errors import exit_on_user_error
 from graph.writer import PromptStyle
-from sft.answers import SLICE_ELEMENTS
-from sft.config import SftConfig, load_config
+from sft.command import ConfigCommand
+from sft.config import SftConfig
 from sft.examples import PromptEncoder, training_examples
-from sft.policy import load_tokenizer
 from sft.shapes import Linear, ModelShape, local_directory, shape_of
 
 GIB = 2**30
@@ -77,12 +73,9 @@ class Plan:
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sft.plan", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True, help="TOML file, e.g. sft/configs/tiny.toml")
-    parser.add_argument("--data", type=Path, help="folder of the benchmark; tiny is bundled")
-    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
-    args = parser.parse_args(argv)
-    print(format_plan(plan(load_config(SftConfig, args.config, args.overrides), args.data)))
+    about = (__doc__ or "").splitlines()[0]
+    config, args = ConfigCommand("sft.plan", about, SftConfig, "sft/configs/tiny.toml").add_data().read(argv)
+    print(format_plan(plan(config, args.data)))
     return 0
 
 
@@ -99,7 +92,10 @@ def plan(config: SftConfig, data: Path | None = None) -> Plan:
 
 def count_questions(config: SftConfig, data: Path | None) -> Questions:
     """Encode every training question, as sft.train does. UserError when none fits in model.max_length."""
-    from sft.train import chosen_examples  # sft.train may import this module
+    from transformers import PreTrainedTokenizerBase
+
+    from sft.policy import load_tokenizer
+    from sft.train.driver import chosen_examples
 
     directory = local_directory(config.model.path)
     on_disk = directory is not None and (directory / "tokenizer_config.json").is_file()
@@ -186,6 +182,8 @@ def logit_bytes(shape: ModelShape, tokens: int) -> int:
 
     As if every token were an answer's: less in fact.
     """
+    from sft.answers import SLICE_ELEMENTS
+
     rows = min(tokens, max(1, SLICE_ELEMENTS // shape.vocab))
     return 3 * 4 * rows * shape.vocab + 4 * tokens * shape.hidden
 

@@ -9,13 +9,12 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
+
+if TYPE_CHECKING:
+    import transformers
 
 
 @dataclass(frozen=True, order=True)
@@ -142,6 +141,8 @@ def local_directory(path: str) -> Path | None:
 
 def local_shape(directory: Path) -> ModelShape:
     """The shape that config.json describes. UserError when transformers has no causal language model for it."""
+    from transformers import AutoConfig
+
     try:
         return shape_of_config(AutoConfig.from_pretrained(directory))
     except (OSError, ValueError, KeyError) as error:
@@ -150,6 +151,9 @@ def local_shape(directory: Path) -> ModelShape:
 
 def shape_of_config(config: transformers.PretrainedConfig) -> ModelShape:
     """Count the model of a transformers config, built on the meta device."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     head = model.get_output_embeddings()

@@ -1,14 +1,11 @@
 """The layout is the architecture: imports run one way, and each heavy package stays in its folder."""
 
 import ast
-import importlib
 import re
 import sys
 import tomllib
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # A folder may import itself and those named for it.
@@ -76,11 +73,6 @@ def module_name(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def commands() -> list[str]:
-    """Modules to be run with `python -m`: they read a command line."""
-    return [module_name(file) for file in sources() if "argparse" in imports(file)]
-
-
 def test_imports_run_one_way() -> None:
     wrong = [
         f"{file} imports {name}"
@@ -131,11 +123,3 @@ def test_the_cpu_stack_is_free_of_cuda_and_of_vision_and_audio_packages() -> Non
     pins = [pin for group in ("direct", "dev", "cpu") for pin in groups[group] if isinstance(pin, str)]
     assert all("==" in pin for pin in pins)
     assert not [pin for pin in pins if re.match(r"nvidia|cuda|cupy|triton|torchvision|torchaudio|torchcodec", pin)]
-
-
-@pytest.mark.parametrize("command", commands())
-def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        importlib.import_module(command).main(["--help"])
-    assert left.value.code == 0
-    assert f"usage: python -m {command}" in capsys.readouterr().out

@@ -7,7 +7,6 @@ finds something, and a query is either in train or in dev, with all its question
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from evaluation.command import CommandLine
 from evaluation.errors import exit_on_user_error
 from evaluation.tiny.domain import Domain
 from evaluation.tiny.domains import DOMAINS
@@ -137,7 +137,7 @@ def write(files: dict[str, str], folder: Path = FOLDER) -> None:
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.tiny.build", description=(__doc__ or "").split("\n")[0])
+    parser = CommandLine("evaluation.tiny.build", (__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing, compare with the files")
     options = parser.parse_args(argv)
     files = build()

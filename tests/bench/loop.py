@@ -90,10 +90,10 @@ def _child(args: argparse.Namespace, overrides: list[str]) -> int:
     if args.side in trl_loop.WAYS:
         print(json.dumps(trl_loop.run(args, args.side)))
         return 0
-    from rl import train
+    from rl.train.__main__ import main as train
 
     _learn_every_group()
-    return train.main([*overrides, "--data", str(args.data)])
+    return train([*overrides, "--data", str(args.data)])
 
 
 def _learn_every_group() -> None:

@@ -31,10 +31,11 @@ from evaluation.benchmarks import load_examples
 from sft import policy
 from sft.answers import answer_hidden, score_answers
 from sft.batches import packed_batches
-from sft.config import SftConfig, load_config
+from sft.config import SftConfig
+from sft.config_file import load_config
 from sft.device import detect
 from sft.examples import PromptEncoder, TrainingExample, training_examples
-from sft.train import chosen_examples, training_items
+from sft.train.driver import chosen_examples, training_items
 from sft.trainer import AnswerTrainer
 
 IGNORED = -100  # the label of a token without loss

@@ -24,7 +24,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -36,7 +36,7 @@ from sft.generator import Generator, GeneratorConfig
 from sft.policy import PolicyVersion, load_model, load_tokenizer
 from tests.bench.shapes import make_16m_model
 
-RANK = 16
+RANK: Literal[16] = 16
 CONTEXT = 1024
 WARM_UP = 3  # publishes that do not count
 TIMEOUT_S = 300.0

@@ -1,16 +1,53 @@
 """What an RL run may be told, and where that puts its actors."""
 
+from pathlib import Path
+
 import pytest
 
 from evaluation.errors import UserError
+from rl.ablation_config import AblationConfig
 from rl.config import RlConfig
 from rl.placement import Placement, place
 from rl.reward import Judged, RewardConfig, group_rewards
-from sft.config import validate
+from sft.config import SftConfig
+from sft.config_file import load_config, validate
+from sft.pretrain.config import PretrainConfig
+from sft.settings_table import settings
 
 
 def config_of(**sections):
     return validate(RlConfig, {"init_adapter": "a", **sections}, "test")
+
+
+@pytest.mark.parametrize("config", sorted(Path("rl/configs").glob("*.toml")), ids=lambda path: path.stem)
+def test_a_shipped_config_loads(config):
+    load_config(AblationConfig if config.stem.startswith("ablation") else RlConfig, config)
+
+
+@pytest.mark.parametrize("config", [RlConfig, SftConfig, AblationConfig, PretrainConfig])
+def test_every_setting_says_what_it_means(config):
+    assert [one.key for one in settings(config) if not one.meaning] == []
+
+
+@pytest.mark.parametrize(
+    "key, meant",
+    [
+        ("lr", "learner.learning_rate"),
+        ("batch_size", "rollout.questions"),
+        ("train.batch_size", "rollout.questions"),
+        ("epochs", "steps"),
+        ("temperature", "rollout.temperature"),
+        ("lora_r", "lora.r"),
+        ("num_generations", "rollout.samples"),
+        ("beta", "learner.kl"),
+        ("train.epochs", "steps"),
+        ("max_new_tokens", "rollout.max_tokens"),
+        ("--steps", "steps"),
+    ],
+)
+def test_a_key_of_another_trainer_leads_to_ours(key, meant):
+    with pytest.raises(UserError, match=f"did you mean {meant}\\?$"):
+        load_config(RlConfig, Path("rl/configs/tiny.toml"), [f"{key}=1"])
 
 
 @pytest.mark.parametrize("key", ["top_p", "top_k", "min_p"])

@@ -9,7 +9,8 @@ from evaluation.errors import UserError
 from rl import memory
 from rl.config import RlConfig
 from rl.plan import GIB, as_json, check_inputs, format_plan, layouts, main, plan
-from sft.config import ModelConfig, RunConfig, load_config
+from sft.config import ModelConfig, RunConfig
+from sft.config_file import load_config
 from sft.policy import publish
 from sft.shapes import shape_of
 

@@ -19,7 +19,7 @@ from evaluation.errors import UserError
 from rl.config import RlConfig
 from rl.memory import adapter_rank
 from rl.plan import check_inputs
-from rl.train import train_run
+from rl.train.driver import train_run
 from sft import provenance
 from sft.adapter import CONFIG, WEIGHTS, check_adapter
 from sft.config import ModelConfig

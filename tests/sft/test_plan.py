@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3C
 
 from evaluation.errors import UserError
 from sft import policy
-from sft.config import LoraConfig, SftConfig, load_config
+from sft.config import LoraConfig, SftConfig
+from sft.config_file import load_config
 from sft.plan import GIB, format_plan, four_bit_bytes, main, plan
 from sft.shapes import PUBLISHED, Published, local_shape, shape_of, shape_of_config
 

@@ -15,9 +15,11 @@ from sft.base_model import save
 from sft.block_learner import Learner, TrainConfig, load_state, save_state
 from sft.block_model import losses, tensors
 from sft.block_rows import RowMaker, Rows, Shape
-from sft.config import load_config
+from sft.config_file import load_config
 from sft.corpus import Document, documents, held_out
-from sft.pretrain import PretrainConfig, batches, main
+from sft.pretrain.__main__ import main
+from sft.pretrain.config import PretrainConfig
+from sft.pretrain.driver import batches
 from sft.tokenizer import END, PAD, START, train_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""Rebuild the bundled base model: `python -m sft.pretrain --config sft/configs/pretrain.toml`.
+"""The birth of the bundled base model.
 
 Draws the corpus, trains the tokenizer on it, then trains a small Qwen2 from scratch on CPU, in one process per core
 with averaged gradients: small matrices gain little from threads, and nothing waits inside a product. The same command
@@ -7,16 +7,14 @@ again goes on where an interrupted run stopped.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
 import random
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -24,19 +22,19 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from pydantic import Field
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from evaluation.errors import UserError, exit_on_user_error
+from evaluation.errors import UserError
 from evaluation.tiny.build import FOLDER
 from evaluation.tiny.domains import DOMAINS
 from graph.linearize import compact
-from sft.base_model import ShapeConfig, new_model, save
-from sft.block_learner import Learner, TrainConfig, load_state, save_state
+from sft.base_model import new_model, save
+from sft.block_learner import Learner, load_state, save_state
 from sft.block_rows import RowMaker, Rows, Shape
-from sft.config import Settings, load_config, write_resolved
+from sft.config_file import write_resolved
 from sft.corpus import Document, documents, held_out, schema_of
+from sft.pretrain.config import PretrainConfig, TrainConfig
 from sft.tokenizer import train_tokenizer
 
 PARTS = 16  # in which the corpus is drawn, whatever the number of workers
@@ -47,27 +45,6 @@ WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**36),
     "MALLOC_TOP_PAD_": str(2**28),
 }
-
-
-class CorpusConfig(Settings):
-    """The text: how many schemas, and what share of them are the tiny benchmark's, with questions of their own."""
-
-    documents: int = Field(default=44000, ge=8)
-    domain_share: float = Field(default=0.25, ge=0, le=1)
-    questions: int = Field(default=11, ge=1)  # per document
-    tokenizer_documents: int = Field(default=2400, ge=8)
-    tokenizer_share: float = Field(default=0.5, ge=0, le=1)  # domain_share of the tokenizer's text
-
-
-class PretrainConfig(Settings):
-    """All that `python -m sft.pretrain` needs."""
-
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    out: str = "sft/tiny"
-    work: str = "runs/pretrain"  # the drawn corpus and the log
-    model: ShapeConfig = ShapeConfig()
-    corpus: CorpusConfig = CorpusConfig()
-    train: TrainConfig = TrainConfig()
 
 
 # ---------------------------------------------------------------------------------------------------- corpus
@@ -225,19 +202,3 @@ def pretrain(config: PretrainConfig) -> None:
         mp.spawn(work, (config, folder, rows, f"file://{meeting}/meet"), nprocs=config.train.workers)
     for state in folder.glob("state-*.pt"):
         state.unlink()  # the run is over
-
-
-@exit_on_user_error
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sft.pretrain", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--config", type=Path, required=True, help="a TOML file such as sft/configs/pretrain.toml")
-    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that replace the file's")
-    options = parser.parse_args(argv)
-    config = load_config(PretrainConfig, options.config, options.overrides)
-    pretrain(config)
-    print(f"the model is in {config.out}", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

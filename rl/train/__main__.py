@@ -1,0 +1,31 @@
+"""`python -m rl.train --config FILE [--data DIR] [key.sub=value …]`: learn from executed SQL; again: go on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from evaluation.console import recorded
+from evaluation.errors import exit_on_user_error
+from evaluation.stop import stoppable
+from rl.config import RlConfig
+from sft import finished
+from sft.command import ConfigCommand
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    command = ConfigCommand("rl.train", __doc__ or "", RlConfig, "rl/configs/tiny.toml").add_data()
+    config, args = command.read(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if finished.is_finished(config, args.data):
+        return 0
+    with recorded(), stoppable():
+        from rl.train.driver import train_run
+
+        train_run(config, args.data)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""`python -m sft.pretrain`: the command reads its arguments in `__main__`, before `driver` imports torch."""

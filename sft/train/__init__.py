@@ -1,0 +1,1 @@
+"""`python -m sft.train`: the command reads its arguments in `__main__`, before `driver` imports torch and TRL."""

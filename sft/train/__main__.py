@@ -1,0 +1,37 @@
+"""`python -m sft.train --config FILE [--data DIR] [key.sub=value …]`: learn from gold queries; again: go on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from evaluation.console import recorded
+from evaluation.errors import exit_on_user_error
+from evaluation.stop import stoppable
+from sft import finished
+from sft.command import ConfigCommand
+from sft.config import SftConfig
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    command = ConfigCommand("sft.train", __doc__ or "", SftConfig, "sft/configs/tiny.toml").add_data()
+    command.add_argument("--dry-run", action="store_true", help="print the plan; load no weights")
+    config, args = command.read(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.dry_run:
+        from sft.plan import format_plan, plan
+
+        print(format_plan(plan(config, args.data)), flush=True)
+        return 0
+    if finished.is_finished(config, args.data):
+        return 0
+    with recorded(), stoppable():
+        from sft.train.driver import train
+
+        train(config, args.data)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
