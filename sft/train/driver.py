@@ -43,6 +43,7 @@ from sft.documents import documents
 from sft.examples import PromptEncoder, TrainingExample, training_examples
 from sft.progress import DevWatch, Progress
 from sft.report import markdown, plot_dev, plot_loss
+from sft.spelling import respelled
 from sft.stores import Folder
 from sft.trainer import AnswerTrainer, Model, identity_of
 
@@ -100,7 +101,11 @@ def _prepare(config: SftConfig, data: Path | None) -> Job:
     )
     examples = chosen_examples(config.data, config.run.seed, data)
     golds = checked_golds(config.run.path, examples)
-    items, dropped = training_items(config, encoder, [e for e in examples if e.id not in golds.dropped])
+    examples = [example for example in examples if example.id not in golds.dropped]
+    if config.train.spelling == "canonical":
+        examples, kept = respelled(examples, encoder.schema)
+        print(f"train: {len(examples) - kept} golds in one spelling, {kept} as they are given", flush=True)
+    items, dropped = training_items(config, encoder, examples)
     dev = DevEvaluator(config, encoder, data) if config.dev.every else None
     start = Path(config.init_adapter) if config.init_adapter else None
     if start:
