@@ -39,17 +39,19 @@ _FIRST_LETTERS = "".join({letter for word in STATEMENTS for letter in (word[0], 
 _SECOND_LETTERS = sorted({word[1] for word in STATEMENTS})
 _REST = {second: "|".join(word[2:] for word in STATEMENTS if word[1] == second) for second in _SECOND_LETTERS}
 _WORD = "|".join(f"[{second}{second.upper()}](?i:{rest})" for second, rest in _REST.items())
+_TAGS = "sql|answer|query|sql_query|final_answer|final|response|output|result|code|solution"
 # One set of first characters, and few branches by the second, so that the search skips most text fast.
 _LANDMARK = re.compile(
     rf"""[`~/<\["'\-{_FIRST_LETTERS}](?:
      (?P<word>(?<![\w.@$-].)(?:{_WORD})\b)
-    |(?P<fence>(?<=`)`{{2,}}|(?<=~)~{{2,}})
+    |(?<=[`~/<\["'\-])(?:
+     (?P<fence>(?<=`)`{{2,}}|(?<=~)~{{2,}})
     |(?P<comment>(?<=/)\*)
     |(?P<remark>(?<=-)-)
-    |(?<=<)(?P<shut>/)?(?P<tag>(?i:sql|answer|query|sql_query|final_answer|final|response|output|result|code|solution)\b)[^<>]{{0,200}}>
+    |(?<=<)(?P<shut>/)?(?P<tag>(?i:{_TAGS})\b)[^<>]{{0,200}}>
     |(?<=\[)(?P<shut2>/)?(?P<tag2>SQL|ANSWER|QUERY|FINAL|RESPONSE|OUTPUT)\]
     |(?<=["'])(?P<key>[\w\ .-]{{1,64}})["']\s*:\s*(?=["'])
-    |(?P<string>(?<=["'])(?<![\\\w].)(?:(?<=")""|(?<=')'')?)\s*(?=(?i:{_STATEMENT})\b))""",
+    |(?P<string>(?<=["'])(?<![\\\w].)(?:(?<=")""|(?<=')'')?)\s*(?=(?i:{_STATEMENT})\b)))""",
     re.VERBOSE,
 )
 _MIGHT_HOLD = re.compile(rf"\b(?:{_STATEMENT})\b", re.IGNORECASE)
@@ -98,7 +100,7 @@ def extract_sql(text: str) -> str:
     ('SELECT 1', '')
     """
     text = _spoken(text)
-    if _QUOTE_FENCE.search(text):
+    if ">" in text and _QUOTE_FENCE.search(text):
         text = _QUOTE_MARK.sub("", text)
     return _choose(list(_statements(text, 0)))
 

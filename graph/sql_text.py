@@ -106,7 +106,7 @@ _COMMENT_END = re.compile(r"\n|```|~~~|</[A-Za-z]|<[|｜]|\Z")
 _BREAKS_OUT = re.compile(r"\n[ \t>]*(?:```|~~~)|</\w|<[|｜]")
 # A list, a row of a result, a tag.
 _LISTED = re.compile(r"[-*+•>|]\s+[A-Z][a-z]+\s+[a-z]|\d+[.)]\s|\|[^|]|\(\d+ \w+\)|</?[A-Za-z][\w:-]*>")
-_LAST_WORD = re.compile(r"([\w$]+|[^\w\s])\s*\Z")
+_LAST_WORD = re.compile(r"(?:.*[^\w$])?([\w$]+)\Z", re.DOTALL)
 _FIRST_WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -321,12 +321,11 @@ def _after_comment(text: str, place: int) -> int:
 
 
 def _is_complete(text: str, start: int, end: int) -> bool:
-    last = _LAST_WORD.search(text[max(start, end - 80) : end])
-    if not last:
-        return False
-    if last[1][0].isalnum() or last[1][0] == "_":
-        return _CLASS.get(last[1].lower(), "a") in _COMPLETE + "t"
-    return last[1] in ")'\"`]"
+    before = text[max(start, end - 80) : end].rstrip()
+    word = _LAST_WORD.match(before)
+    if word:
+        return _CLASS.get(word[1].lower(), "a") in _COMPLETE + "t"
+    return before[-1:] in tuple(")'\"`]")
 
 
 def _ends_in_prose(text: str, event: re.Match[str], start: int) -> bool:
