@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -61,7 +63,10 @@ def start(num_cpus: int, object_store_mib: int = 256, log_to_driver: bool = Fals
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = os.environ.get("RAY_ADDRESS", "")
     local = address in ("", "local")
+    on_term = signal.getsignal(signal.SIGTERM)
     info = _start_local(num_cpus, object_store_mib, log_to_driver) if local else _join(address, log_to_driver)
+    if callable(on_term) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there
     try:
         yield Runtime(address=str(info["gcs_address"]), started_here=local, session_dir=str(info["session_dir"]))
     finally:

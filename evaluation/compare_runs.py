@@ -37,6 +37,24 @@ def read_verdicts(path: Path, ruler: str) -> dict[str, bool]:
     return verdicts
 
 
+def check_same_questions(a: Path, b: Path) -> None:
+    """UserError when a question of one id has another database or gold in b: the two are of other benchmarks or splits.
+
+    Files of before rows had their gold pass.
+    """
+    asked = {row["id"]: (row["db_id"], row["gold"]) for row in _rows(a) if "gold" in row}
+    for row in _rows(b):
+        if "gold" in row and asked.get(row["id"], (row["db_id"], row["gold"])) != (row["db_id"], row["gold"]):
+            raise UserError(
+                f"both must judge the same questions; {row['id']} is one on {row['db_id']} in {b}, and another in {a}: "
+                "score both on the same benchmark and split"
+            )
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return read_records(path / "verdicts.jsonl" if path.is_dir() else path)
+
+
 def compare(a: Verdicts, b: Verdicts) -> dict[str, Any]:
     """Shares of both, the difference B - A with its 95 % interval, and McNemar's exact two-sided p.
 
@@ -57,7 +75,7 @@ def compare(a: Verdicts, b: Verdicts) -> dict[str, Any]:
         "a": share(a.values()),
         "b": share(b.values()),
         "difference": difference,
-        "ci95": [difference - half, difference + half],
+        "ci95": [max(-1.0, difference - half), min(1.0, difference + half)],
         "only_a": only_a,
         "only_b": only_b,
         "p_mcnemar": mcnemar(len(only_a), len(only_b)),
@@ -97,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.out:
         check_output(options.out)
     result = compare(read_verdicts(options.a, options.ruler), read_verdicts(options.b, options.ruler))
+    check_same_questions(options.a, options.b)
     low, high = result["ci95"]
     print(f"{options.ruler} over {result['n']} questions")
     for name in ("a", "b"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import shlex
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -41,7 +42,7 @@ def exit_on_user_error(main: Callable[P, int]) -> Callable[P, int]:
         try:
             return main(*args, **kwargs)
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            print(f"interrupted; start again with: {shlex.join(sys.orig_argv)}", file=sys.stderr)
             return INTERRUPTED_EXIT
         except Exception as error:
             if not isinstance(error, _user_error_types()) and not is_disk_full(error):

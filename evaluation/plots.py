@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 COLOURS = {"base": "#9aa1ab", "sft": "#3d74b8", "rl": "#d9682b"}
-LABELS = {"base": "base", "sft": "SFT", "rl": "SFT + RL"}
 SERIES = ("#d9682b", "#5b6570", "#3d74b8", "#3f8f5f", "#8a5aa8", "#b8963d")
 _INK, _FAINT = "#2b2f36", "#d8dce2"
 
@@ -46,9 +45,10 @@ def plot_rl_curves(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     _save(figure, out)
 
 
-def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path) -> None:
+def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path, labels: Mapping[str, str]) -> None:
     """`ex_strict` on dev of each stage, greedy and sampled, with 95 % intervals.
 
+    labels: what the stages are called.
     stages: {"base" | "sft" | "rl": {"ex_strict", "ex_strict_ci", "ex_strict_sampled", "ex_strict_sampled_ci", "n"}}.
     """
     figure, [[axes]] = _figure(6.8, 4.2, 1, 1)
@@ -56,7 +56,7 @@ def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path) -
     for place, (name, stage) in enumerate(stages.items()):
         for group, key in enumerate(("ex_strict", "ex_strict_sampled")):
             x = group + (place - (len(stages) - 1) / 2) * width
-            _bar(axes, x, width * 0.92, stage[key], stage[f"{key}_ci"], name, LABELS[name] if group == 0 else None)
+            _bar(axes, x, width * 0.92, stage[key], stage[f"{key}_ci"], name, labels[name] if group == 0 else None)
     n = next(iter(stages.values()))["n"] if stages else 0
     _label(axes, f"Execution accuracy (strict) on {n} dev questions", "", "")
     axes.set_xticks([0, 1], ["greedy answer", f"sampled at T = 1, mean of {samples}"])

@@ -1,32 +1,42 @@
 """What a run achieved, as numbers, pictures and examples.
 
     python -m evaluation.report runs/rl                        (re)write runs/rl/report/
-    python -m evaluation.report --runs runs/a runs/b runs/c    means over seeds with 95 % intervals, as Markdown
+    python -m evaluation.report --runs runs/a runs/b runs/c    means over seeds with 95 % intervals, as Markdown; a
+                                                               table of its own for each setting
     python -m evaluation.report --control reward=runs/a shuffled=runs/b --out control.png
 
 Accuracy is `ex_strict`: the answer's rows equal the gold's as a bag (in order where the question asks for one).
-"greedy" is the most likely answer; "sampled" the mean over K samples at temperature 1.
+"greedy" is the most likely answer; "sampled" the mean over K samples at temperature 1. Intervals are Wilson's over
+questions, the t-distribution's over seeds, and the normal ones of paired differences for gains.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import re
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evaluation.command import CommandLine, check_output, folder
 from evaluation.errors import UserError, exit_on_user_error
+from evaluation.lineage import GIVEN, then, trained
 from evaluation.metrics import Z_95
 
 STAGES = ("base", "sft", "rl")
 KEYS = {"ex_strict": "greedy", "ex_strict_sampled": "sampled"}
 NAMES = {"base": "base", "sft": "SFT", "rl": "SFT + RL"}
+"""Of the stages of a run that begins with SFT."""
+DIFFER_AMONG_SEEDS = re.compile(
+    r"(run|engine|checkpoint|alarm|evaluation)\.|init_adapter$|sft_metrics$|.*\.(workers|ranks)$"
+)
+"""Settings that say nothing of what is learned; how a run was evaluated is in its evaluations."""
 EXAMPLES_SHOWN = 8
 _LONGEST_SQL = 400
 # 97.5 % quantiles of Student's t by degrees of freedom 1, 2, …
@@ -44,6 +54,13 @@ class RunRecord:
     dev: list[dict[str, Any]] = field(default_factory=list)  # dev accuracy while training, on part of dev
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage -> figures and per_question
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the stages are called: the policy that RL starts from need not come from SFT."""
+        start = self.evaluations.get("sft", {}).get("trained") or trained(self.config.get("init_adapter", GIVEN))
+        start = NAMES["sft"] if start == GIVEN and (self.sft or "init_adapter" not in self.config) else start
+        return {**NAMES, "sft": start, "rl": then(start, "RL")}
 
 
 @exit_on_user_error
@@ -94,7 +111,7 @@ def read_run(run_dir: Path) -> RunRecord:
         path=run_dir,
         config=_read_json(run_dir / "config.json"),
         steps=_read_lines(run_dir / "metrics.jsonl", ("step", "reward")),
-        sft=_read_lines(run_dir / "sft_metrics.jsonl", ("step", "loss")),
+        sft=[row for row in _read_lines(run_dir / "sft_metrics.jsonl", ("step", "loss")) if "reward" not in row],
         dev=_read_lines(run_dir / "dev.jsonl", ("step", "ex_strict_sampled")),
         evaluations={stage: _read_json(path) for stage, path in found.items() if path.is_file()},
         seconds=_read_json(run_dir / "seconds.json"),
@@ -115,7 +132,7 @@ def summarise(run: RunRecord) -> dict[str, Any]:
         summary["gain"] = compare(run.evaluations["sft"], run.evaluations["rl"])
     if run.steps:
         summary["rl_steps"] = len(run.steps)
-    return {**summary, "seconds": run.seconds}
+    return {**summary, "stages": run.names, "seconds": run.seconds}
 
 
 def empty_share(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -166,22 +183,68 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def seeds_table(run_dirs: Sequence[Path]) -> str:
-    """Markdown: base, SFT, RL and the gain RL - SFT, means over the runs with 95 % t-intervals, greedy and sampled."""
+    """Markdown: base, SFT, RL and the gain RL - SFT, means over the runs with 95 % t-intervals, greedy and sampled.
+
+    Only runs that differ in nothing but their seed are averaged: others get a table of their own, under what is
+    different. UserError when a run is not finished, or given twice.
+    """
+    if len({path.resolve() for path in run_dirs}) < len(run_dirs):
+        raise UserError("--runs must name each run once: a run is no second seed of itself")
     runs = [read_run(path) for path in run_dirs]
     for run in runs:
         missing = [stage for stage in STAGES if stage not in run.evaluations]
         if missing:
             raise UserError(f"{run.path} must hold evaluations/{missing[0]}.json: let the run finish")
-    lines = [
-        f"| dev ex_strict, mean of {len(runs)} seeds | greedy | each | sampled | each |",
-        "|---|---:|---|---:|---|",
+    alike: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        alike.setdefault(json.dumps(_settings(run), sort_keys=True), []).append(run)
+    if len(alike) == 1:
+        return _means(runs)
+    settings = [json.loads(key) for key in alike]
+    tables = [
+        f"{_different(one, settings)}\n\n{_means(group)}" for one, group in zip(settings, alike.values(), strict=True)
     ]
+    return "\n\n".join(tables)
+
+
+def _means(runs: Sequence[RunRecord]) -> str:
+    seeds = f"mean of {len(runs)} seeds, 95 % t-intervals" if len(runs) > 1 else "one seed"
+    lines = [f"| dev ex_strict, {seeds} | greedy | each | sampled | each |", "|---|---:|---|---:|---|"]
     for stage in STAGES:
         values = {key: [run.evaluations[stage][key] for run in runs] for key in KEYS}
-        lines.append(_seeds_row(NAMES[stage], values, "{:.1f}"))
+        lines.append(_seeds_row(runs[0].names[stage], values, "{:.1f}", lowest=0.0))
     gains = {key: [run.evaluations["rl"][key] - run.evaluations["sft"][key] for run in runs] for key in KEYS}
-    lines.append(_seeds_row("**gain of RL**", gains, "{:+.1f}"))
+    lines.append(_seeds_row("**gain of RL**", gains, "{:+.1f}", lowest=-1.0))
     return "\n".join(lines)
+
+
+def _settings(run: RunRecord) -> dict[str, Any]:
+    """What must be the same in runs that are averaged, by dotted key: settings, questions, and what RL started from."""
+    rl, sft = run.evaluations["rl"], run.evaluations["sft"]
+    asked = sorted((row["id"], row.get("db_id"), row.get("gold")) for row in rl.get("per_question", []))
+    facts = {
+        "dev questions": rl["n"],
+        "samples": rl.get("samples"),
+        "dev set": hashlib.sha256(repr(asked).encode()).hexdigest()[:12],
+        "training data": rl.get("of", {}).get("training data"),
+        "start": run.names["sft"],
+        "recipe of the start": sft.get("recipe"),
+    }
+    return facts | {key: value for key, value in _leaves(run.config) if not DIFFER_AMONG_SEEDS.match(key)}
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _different(one: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
+    """The settings of one table that are not those of all."""
+    keys = [key for key in one if len({json.dumps(other.get(key)) for other in others}) > 1]
+    return ", ".join(f"{key} = {one[key]}" for key in keys)
 
 
 def plot_control(runs: Mapping[str, Path], out: Path) -> None:
@@ -214,7 +277,7 @@ def _draw(run: RunRecord, report: Path) -> list[str]:
     drawn = []
     if run.evaluations:
         samples = next(iter(run.evaluations.values())).get("samples", 8)
-        plots.plot_dev(run.evaluations, samples, report / "dev_ex.png")
+        plots.plot_dev(run.evaluations, samples, report / "dev_ex.png", run.names)
         drawn.append("dev_ex.png")
     if run.sft:
         plots.plot_loss([(row["step"], row["loss"]) for row in run.sft], report / "sft_loss.png")
@@ -249,8 +312,8 @@ def _headline(run: RunRecord) -> str:
     ]
     for stage, found in run.evaluations.items():
         cells = [f"{100 * found[key]:.1f} % | {_range(found[f'{key}_ci'])}" for key in KEYS]
-        lines.append(f"| {NAMES[stage]} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(f"| {run.names[stage]} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "Wilson's intervals, over the questions."])
 
 
 def _gain_text(run: RunRecord) -> str:
@@ -259,7 +322,8 @@ def _gain_text(run: RunRecord) -> str:
     gain = compare(run.evaluations["sft"], run.evaluations["rl"])
     said = [f"{word} {100 * gain[key]:+.1f} points ({_range(gain[f'{key}_ci'])})" for key, word in KEYS.items()]
     return (
-        f"RL against SFT, question by question: {', '.join(said)}. RL fixed {gain['fixed']} greedy answers and broke "
+        f"{run.names['rl']} against {run.names['sft']}, question by question: {', '.join(said)}. "
+        f"RL fixed {gain['fixed']} greedy answers and broke "
         f"{gain['broke']} (McNemar's exact test: p = {gain['mcnemar_p']:.2g})."
     )
 
@@ -274,15 +338,19 @@ def _statuses(run: RunRecord) -> str:
         return ""
     lines = ["## What became of the greedy answers", "", f"| | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
     lines += [
-        f"| {NAMES[stage]} | {' | '.join(str(counted[name]) for name in names)} |" for stage, counted in counts.items()
+        f"| {run.names[stage]} | {' | '.join(str(counted[name]) for name in names)} |"
+        for stage, counted in counts.items()
     ]
-    shares = [f"{NAMES[s]} {100 * empty_share(found['per_question']):.1f} %" for s, found in run.evaluations.items()]
+    shares = [
+        f"{run.names[stage]} {100 * empty_share(found['per_question']):.1f} %"
+        for stage, found in run.evaluations.items()
+    ]
     lines += ["", f"Of the right answers, where gold returns no row either (`empty_both`): {', '.join(shares)}."]
     return "\n".join(lines)
 
 
 def _examples(run: RunRecord, fixed: bool) -> str:
-    """Questions that RL answered right and SFT wrong, or the other way round."""
+    """Questions that RL answered right and the policy it started from wrong, or the other way round."""
     if not {"sft", "rl"} <= set(run.evaluations):
         return ""
     pairs = _pairs(run.evaluations["sft"], run.evaluations["rl"])
@@ -290,7 +358,12 @@ def _examples(run: RunRecord, fixed: bool) -> str:
     title = f"## Questions that RL {'fixed' if fixed else 'broke'} ({len(changed)})"
     if not changed:
         return f"{title}\n\nNone."
-    lines = [title, "", "| database | question | gold | after SFT | after RL |", "|---|---|---|---|---|"]
+    lines = [
+        title,
+        "",
+        f"| database | question | gold | {run.names['sft']} | {run.names['rl']} |",
+        "|---|---|---|---|---|",
+    ]
     for old, new in _spread(changed):
         cells = [_cell(new["db_id"]), _cell(new["question"]), *map(_code, (new["gold"], old["sql"], new["sql"]))]
         lines.append(f"| {' | '.join(cells)} |")
@@ -309,8 +382,20 @@ def _times(run: RunRecord) -> str:
     if not run.seconds:
         return ""
     lines = ["## Time", "", "| part | seconds |", "|---|---:|"]
-    lines += [f"| {name} | {value:.0f} |" for name, value in run.seconds.items()]
+    lines += [f"| {name} | {value} |" for name, value in time_rows(run.seconds).items()]
     return "\n".join(lines)
+
+
+def time_rows(seconds: Mapping[str, float]) -> dict[str, int]:
+    """Whole seconds by part, that add up to the last, "total"; "other" is what no part accounts for.
+
+    >>> time_rows({"sft": 60.4, "rl": 300.4, "total": 400.0})
+    {'sft': 60, 'rl': 300, 'other': 40, 'total': 400}
+    """
+    known = {name: round(value) for name, value in seconds.items() if name not in ("driver", "other", "total")}
+    whole = round(seconds.get("total", max(seconds.get("driver", 0), sum(known.values()) + seconds.get("other", 0))))
+    rest = max(0, whole - sum(known.values()))
+    return {**known, "other": rest, "total": sum(known.values()) + rest}
 
 
 def _pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -328,20 +413,22 @@ def _dev_points(run: RunRecord) -> list[tuple[float, float]]:
     return [(step, run.evaluations[s]["ex_strict_sampled"]) for s, step in ends.items() if s in run.evaluations]
 
 
-def _seeds_row(name: str, values: Mapping[str, Sequence[float]], pattern: str) -> str:
+def _seeds_row(name: str, values: Mapping[str, Sequence[float]], pattern: str, lowest: float) -> str:
+    """lowest: of what is averaged; its highest value is 1, and no interval leaves these bounds."""
     cells = []
     for key in KEYS:
         low, high = t_interval(values[key])
         mean = pattern.format(100 * statistics.fmean(values[key]))
-        interval = f" ({100 * low:.1f} … {100 * high:.1f})" if math.isfinite(low) else ""
+        interval = f" ({_range((max(lowest, low), min(1.0, high)))})" if math.isfinite(low) else ""
         cells.append(f"{mean}{interval} | {', '.join(pattern.format(100 * value) for value in values[key])}")
     return f"| {name} | {' | '.join(cells)} |"
 
 
 def _normal_interval(values: Sequence[float]) -> list[float]:
+    """95 % interval of a mean of paired differences, in -1..1."""
     mean = statistics.fmean(values)
     half = Z_95 * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return [mean - half, mean + half]
+    return [max(-1.0, mean - half), min(1.0, mean + half)]
 
 
 def _range(interval: Sequence[float]) -> str:

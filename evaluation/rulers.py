@@ -27,6 +27,7 @@ from graph.schema import Schema, SchemaError
 Row = dict[str, Any]
 Item = tuple[Example, str]
 NO_ROWS = Execution("ok")
+SHOWN = 20_000  # characters of a predicted query in its verdict
 
 
 class Rulers:
@@ -74,6 +75,10 @@ class Rulers:
         row = {
             "id": example.id,
             "db_id": example.db_id,
+            "question": example.question,
+            "gold": example.gold_sql,
+            "sql": _shown(sql),
+            "error": _why(verdict, gold),
             "hardness": example.hardness or hardness(example.gold_sql, schema),
             "tables": len(gold.tables_read),
             "status": verdict.status,
@@ -113,6 +118,18 @@ class MatchSchemas:
             return match_schema(Schema(example.db_id, ()))
         entry = self._entries.get(example.db_id)
         return replace(schema, same_as=same_as_from_tables_json(entry)) if entry else schema
+
+
+def _shown(sql: str) -> str:
+    """SQL for a file of verdicts: one of megabytes is cut."""
+    return sql if len(sql) <= SHOWN else f"{sql[:SHOWN]} … ({len(sql)} characters)"
+
+
+def _why(verdict: Verdict, gold: Execution) -> str:
+    """What the database, or the sandbox, said against the prediction, or against the gold."""
+    if verdict.status == "gold_failed":
+        return f"gold: {gold.error}"
+    return verdict.execution.error if verdict.execution else ""
 
 
 def read_tables(path: Path) -> dict[str, Mapping[str, Any]]:

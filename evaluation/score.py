@@ -20,6 +20,7 @@ from typing import Any
 
 from evaluation.benchmarks import Example, load_split
 from evaluation.command import CommandLine, add_benchmark, at_least, check_folder, file, seconds
+from evaluation.console import Count
 from evaluation.errors import exit_on_user_error
 from evaluation.metrics import breakdown, share
 from evaluation.predictions import read_predictions
@@ -62,16 +63,23 @@ def judge_all(items: Sequence[Item], workers: int, make_rulers: Callable[[], Rul
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     shares = [chunks[worker::workers] for worker in range(min(workers, len(chunks)))]
 
+    seen = Count("scoring", len(items))
+    done: list[int] = []
+
     def work(share_of_chunks: list[Sequence[Item]]) -> list[list[Row]]:
-        rulers = make_rulers()
+        rulers, found = make_rulers(), list[list[Row]]()
         try:
-            return [rulers.rows(chunk) for chunk in share_of_chunks]
+            for chunk in share_of_chunks:
+                found.append(rulers.rows(chunk))
+                done.append(len(chunk))
+                seen(sum(done))
+            return found
         finally:
             rulers.close()
 
     with ThreadPoolExecutor(max(1, len(shares))) as pool:
-        done = list(pool.map(work, shares))
-    return [row for place in range(len(chunks)) for row in done[place % workers][place // workers]]
+        judged = list(pool.map(work, shares))
+    return [row for place in range(len(chunks)) for row in judged[place % workers][place // workers]]
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:

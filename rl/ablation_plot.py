@@ -12,7 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from evaluation.plots import COLOURS, LABELS
+from evaluation.plots import COLOURS
+from evaluation.report import NAMES
 
 INK, FAINT = "#2b2f36", "#d8dce2"
 OFFSET = {"sft": 0.13, "rl": -0.13}
@@ -34,7 +35,7 @@ def plot_subsets(summary: Mapping[str, Any], out: Path) -> None:
                 _point(axes, variants.index(row["variant"]), row["stage"], row["subsets"][name]["greedy"])
         _dress(axes, f"{name} (n = {n})", variants)
     stages = [stage for stage in OFFSET if any(row["stage"] == stage for row in summary["rows"])]
-    marks = [panels[0].plot([], [], "o", color=COLOURS[stage], label=LABELS[stage])[0] for stage in stages]
+    marks = [panels[0].plot([], [], "o", color=COLOURS[stage], label=NAMES[stage])[0] for stage in stages]
     figure.legend(handles=marks, loc="outside lower center", ncols=len(stages), frameon=False, fontsize=9)
     label = "ex_strict, greedy answers; 95 % interval over questions, a tick per seed"
     panels[len(panels) // 2].set_xlabel(label, fontsize=9, color=INK)

@@ -1,7 +1,7 @@
 """The results of an ablation: accuracy by subset of questions, and paired tests against the baseline.
 
-Intervals are 95 % intervals with the question as unit, and each question counts with its mean over the seeds: normal
-ones, or Wilson's where every question has 0 or 1. They say how far other questions like these would move a figure; how
+Intervals are 95 % intervals with the question as unit, and each question counts with its mean over the seeds:
+Wilson's, see `evaluation.metrics.mean_interval`. They say how far other questions like these would move a figure; how
 far other seeds would is seen in the figures of each seed, in brackets. p is of McNemar's exact test on the greedy
 answers, seed by seed, not corrected for the number of comparisons.
 """
@@ -23,11 +23,10 @@ from sqlglot.errors import SqlglotError
 from evaluation import compare_runs, report
 from evaluation.benchmarks import Example
 from evaluation.gold import gold_parts
-from evaluation.metrics import wilson_interval
+from evaluation.metrics import mean_interval
 from evaluation.score import write_whole
 from graph.schema import Schema
 from rl.ablation_plot import plot_cost, plot_subsets
-from rl.evaluate import mean_interval
 
 SUBSETS = ("all", "multi-table", "bridge-table")
 ANSWERS = {"greedy": "correct", "sampled": "sampled_correct_rate"}
@@ -82,17 +81,11 @@ def scores(row: Row, ids: frozenset[str]) -> dict[str, Any]:
     return {"n": len(mean)} | {
         name: {
             "mean": fmean(one[key] for one in mean),
-            "ci95": list(_interval([one[key] for one in mean])),
+            "ci95": list(mean_interval([one[key] for one in mean])),
             "seeds": {seed: fmean(one[key] for one in _of(found, ids)) for seed, found in row.seeds.items()},
         }
         for name, key in ANSWERS.items()
     }
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    if set(values) <= {0.0, 1.0}:
-        return wilson_interval(values.count(1.0), len(values))
-    return mean_interval(values)
 
 
 def paired(reference: Row, row: Row, ids: frozenset[str]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 MAX_RESTARTS = 5  # in a row, without an answer in between
 SLICE_S = 0.5  # an engine answers at least this often while it samples, so that other calls get in between
 AHEAD = 2  # calls queued at an engine, so that it never waits for the driver
+Seen = Callable[[int], None]
+"""Hears how many answers are there."""
 Awaited = Callable[[], Any]
 """Waits for an answer that is on its way."""
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import Example
-from evaluation.metrics import Z_95, wilson_interval
+from evaluation.console import Count
+from evaluation.metrics import mean_interval, wilson_interval
 from evaluation.score import write_whole
+from rl.engines import Seen
 from rl.parts import EnginePolicy, PooledRewards, answer_of
 from sft.generator import Sampling
 
 CHUNK = 128
-"""Questions per call of the engine: one progress line each."""
+"""Questions per call of the engine."""
 
 
 def evaluate(
@@ -28,8 +30,10 @@ def evaluate(
     """
     asked = [example for example in examples if policy.encoder.fits(policy.encoder.encode(example))]
     rows: list[dict[str, Any]] = []
+    passes = Count("evaluating", len(asked) * (1 + samples), "answers")
     for start in range(0, len(asked), CHUNK):
-        rows += _rows(policy, rewards, asked[start : start + CHUNK], samples, policy_step)
+        seen = _from(passes, start * (1 + samples))
+        rows += _rows(policy, rewards, asked[start : start + CHUNK], samples, policy_step, seen)
     by_id = {row["id"]: row for row in rows}
     rows = [by_id.get(example.id) or _row(example, "", "over_context", False, 0.0) for example in examples]
     greedy = [row["correct"] for row in rows]
@@ -45,12 +49,23 @@ def evaluate(
     }
 
 
+def _from(count: Count, before: int) -> Seen:
+    return lambda done: count(before + done)
+
+
 def _rows(
-    policy: EnginePolicy, rewards: PooledRewards, examples: Sequence[Example], samples: int, policy_step: int | None
+    policy: EnginePolicy,
+    rewards: PooledRewards,
+    examples: Sequence[Example],
+    samples: int,
+    policy_step: int | None,
+    seen: Seen,
 ) -> list[dict[str, Any]]:
+    """`seen` hears how many answers are there."""
     max_tokens = policy.rollout.max_tokens
-    greedy = policy.sample_with(examples, Sampling(n=1, temperature=0.0, max_tokens=max_tokens, seed=0), policy_step)
-    many = policy.sample_with(examples, Sampling(samples, 1.0, max_tokens, seed=policy.seed), policy_step)
+    once, often = Sampling(1, 0.0, max_tokens, seed=0), Sampling(samples, 1.0, max_tokens, seed=policy.seed)
+    greedy = policy.sample_with(examples, once, policy_step, seen)
+    many = policy.sample_with(examples, often, policy_step, lambda n: seen(len(examples) + n))
     answers = [[answer_of(r) for r in (*first, *rest)] for first, rest in zip(greedy, many, strict=True)]
     return [
         _row(
@@ -59,12 +74,15 @@ def _rows(
             judged[0].verdict,
             judged[0].ex_strict,
             statistics.fmean(j.ex_strict for j in judged[1:]),
+            judged[0].error,
         )
         for example, answers_K, judged in zip(examples, answers, rewards.judge(examples, answers), strict=True)
     ]
 
 
-def _row(example: Example, sql: str, status: str, correct: bool, sampled_correct_rate: float) -> dict[str, Any]:
+def _row(
+    example: Example, sql: str, status: str, correct: bool, sampled_correct_rate: float, error: str = ""
+) -> dict[str, Any]:
     return {
         "id": example.id,
         "db_id": example.db_id,
@@ -72,20 +90,10 @@ def _row(example: Example, sql: str, status: str, correct: bool, sampled_correct
         "gold": example.gold_sql,
         "sql": sql,
         "status": status,
+        "error": error,
         "correct": correct,
         "sampled_correct_rate": sampled_correct_rate,
     }
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % normal interval of a mean of independent questions.
-
-    >>> mean_interval([0.5, 0.5])
-    (0.5, 0.5)
-    """
-    mean = statistics.fmean(values)
-    half = Z_95 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def save(path: Path, result: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from evaluation import usable
 from evaluation.benchmarks import Example
-from evaluation.errors import UserError
 from rl.evaluate import save
 from rl.parts import PooledRewards
 from rl.reward import Answer
@@ -21,22 +21,11 @@ FILE = "golds.json"
 
 
 def useless(examples: Sequence[Example], rewards: PooledRewards) -> frozenset[str]:
-    """Ids of questions whose gold fails or says too little (`evaluation.blind`): any reward for them would lie.
-
-    UserError when that is all of them.
-    """
+    """Ids of questions whose gold fails or says too little (`evaluation.usable`), judged by the pool."""
     judged = rewards.judge(examples, [[Answer(example.gold_sql, True)] for example in examples])
-    failed = {e.id for e, (j,) in zip(examples, judged, strict=True) if not j.parts["correct"]}
-    blind = {e.id for e, (j,) in zip(examples, judged, strict=True) if j.blind} - failed
-    if failed or blind:
-        print(
-            f"train: dropped {len(failed)} golds that fail and {len(blind)} whose answer is no row or one of 0 and "
-            "NULL, which a query that finds nothing would earn too",
-            flush=True,
-        )
-    if len(failed | blind) == len({example.id for example in examples}):
-        raise UserError("no training question has a gold query that runs and says more than 0 or NULL: check --data")
-    return frozenset(failed | blind)
+    pairs = zip(examples, judged, strict=True)
+    checks = [usable.GoldCheck(e.id, bool(j.parts["correct"]), j.blind, j.error or j.verdict) for e, (j,) in pairs]
+    return usable.useless(checks, rewarded=True)
 
 
 def write_dropped(directory: Path, identity: Mapping[str, str], dropped: frozenset[str]) -> None:

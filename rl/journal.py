@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.tensorboard import SummaryWriter
 
+from evaluation.benchmarks import Example
+from evaluation.console import time_left
 from evaluation.score import write_whole
 from rl.types import Group, Reward
 
@@ -57,15 +60,36 @@ def phases(seconds: dict[str, float], learn: float) -> dict[str, float]:
     return {name: value for name, value in busy.items() if name != "step"} | idle | {"step": busy["step"]}
 
 
+class Clock:
+    """Seconds that all invocations of a run have taken, kept in its directory: those of one that is killed up to its
+    last `stamp`."""
+
+    FILE = "seconds.json"
+
+    def __init__(self, run_dir: Path, began: float) -> None:
+        """began: when this invocation did, by time.perf_counter."""
+        self.path, self.began = run_dir / self.FILE, began
+        self.known = json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def stamp(self) -> float:
+        """Writes and returns the seconds up to now."""
+        total = self.known.get("driver", 0.0) + time.perf_counter() - self.began
+        write_whole(self.path, json.dumps({**self.known, "driver": total}, indent=1))
+        return float(total)
+
+
 class Journal:
     """Appends to a run directory. `kept` goes into each checkpoint, and a resumed run begins by `restore`."""
 
     KEPT = ("metrics.jsonl", "dev.jsonl", "golds.json", "evaluations/base.json", "evaluations/sft.json")
 
-    def __init__(self, run_dir: Path, last_step: int) -> None:
+    def __init__(self, run_dir: Path, last_step: int, examples: Sequence[Example]) -> None:
+        """examples: the questions that are drawn, for the rollouts."""
         self.run_dir, self.last_step = run_dir, last_step
+        self.examples = {example.id: example for example in examples}
         (run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
         self._events: SummaryWriter | None = None
+        self._done, self._began = 0, time.perf_counter()
 
     def record(
         self, step: int, groups: Sequence[Group], metrics: dict[str, float], seconds: dict[str, float]
@@ -73,7 +97,7 @@ class Journal:
         """Writes the step, and returns its line of metrics.jsonl."""
         row = {"step": step, **step_metrics(groups, step), **metrics}
         row["seconds"] = phases(seconds, row.pop("learn_seconds", 0.0))
-        write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups)
+        write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups, self.examples)
         with (self.run_dir / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         self._write_events(step, row)
@@ -96,6 +120,7 @@ class Journal:
             elif name.endswith(".jsonl"):
                 path.unlink(missing_ok=True)
         self._events = self._writer(purge_step=step + 1)
+        self._done, self._began = step, time.perf_counter()
 
     def close(self) -> None:
         if self._events is not None:
@@ -114,18 +139,20 @@ class Journal:
     def _line(self, step: int, row: dict[str, Any]) -> str:
         seconds = row["seconds"]
         shown = ("generate", "reward", "learn", "publish")
+        left = time_left(time.perf_counter() - self._began, step - self._done, self.last_step - self._done)
         phases = " ".join(f"{name} {seconds.get(name, 0.0):.1f}" for name in shown)
         return (
             f"step {step}/{self.last_step}  reward {row['reward']:.3f}  correct {row['correct']:.1%}  "
             f"executable {row['executable']:.1%}  entropy {row['entropy']:.3f}  no signal {row['no_signal']:.0%}  "
-            f"mismatch {row.get('mismatch', 0):.4f}  {seconds['step']:.1f} s ({phases})"
+            f"mismatch {row.get('mismatch', 0):.4f}  {seconds['step']:.1f} s ({phases})  {left}"
         )
 
 
-def write_rollouts(path: Path, groups: Sequence[Group]) -> None:
-    """One row per sample: ids, log-probabilities, SQL, verdict, reward and its parts, advantage."""
+def write_rollouts(path: Path, groups: Sequence[Group], examples: Mapping[str, Example]) -> None:
+    """One row per sample: question, database, gold, SQL, verdict, error, reward and its parts, advantage, ids,
+    log-probabilities."""
     rows = [
-        _rollout_row(group, k, reward, advantage)
+        _rollout_row(examples[group.example_id], group, k, reward, advantage)
         for group in groups
         for k, (reward, advantage) in enumerate(zip(group.rewards, group.advantages, strict=True))
     ]
@@ -134,14 +161,18 @@ def write_rollouts(path: Path, groups: Sequence[Group]) -> None:
     os.replace(partial, path)
 
 
-def _rollout_row(group: Group, k: int, reward: Reward, advantage: float) -> dict[str, Any]:
+def _rollout_row(example: Example, group: Group, k: int, reward: Reward, advantage: float) -> dict[str, Any]:
     rollout = group.rollouts[k]
     return {
         "example_id": group.example_id,
         "sample": rollout.sample,
         "policy_step": rollout.policy_step,
+        "db_id": example.db_id,
+        "question": example.question,
+        "gold": example.gold_sql,
         "sql": rollout.sql,
         "verdict": reward.verdict,
+        "error": reward.error,
         "reward": reward.value,
         "advantage": advantage,
         **reward.parts,

@@ -16,7 +16,7 @@ from evaluation.benchmarks import Example
 from evaluation.errors import UserError
 from graph.answer import extract_sql
 from rl.config import RolloutConfig
-from rl.engines import Awaited, Engines
+from rl.engines import Awaited, Engines, Seen
 from rl.learners import Learners
 from rl.loop import Rollouts, Seconds
 from rl.reward import Answer, Judged, RewardConfig, RewardWorker, group_rewards, overlong
@@ -26,6 +26,8 @@ from sft.examples import PromptEncoder
 from sft.policy import PolicyVersion
 from sft.sampling import Sample, Sampling
 
+LOOKS = 8
+"""How often an evaluation says how far a call of the engines is."""
 MAX_BATCH = 64
 """Questions that one reward actor judges in one call."""
 
@@ -103,10 +105,22 @@ class EnginePolicy:
         )
         yield from self._sample(examples, sampling, version, parts, seconds, alone=True)
 
-    def sample_with(self, examples: Sequence[Example], sampling: Sampling, version: int | None) -> list[list[Rollout]]:
-        """The rollouts of each question with other settings, at once; version None is the base without adapter."""
-        (pairs,) = self._sample(examples, sampling, version, 1, {})
-        return [rollouts for _, rollouts in pairs]
+    def sample_with(
+        self,
+        examples: Sequence[Example],
+        sampling: Sampling,
+        version: int | None,
+        seen: Seen = lambda answers: None,
+    ) -> list[list[Rollout]]:
+        """The rollouts of each question with other settings; version None is the base without adapter.
+
+        `seen` hears how many answers are there.
+        """
+        found: dict[str, list[Rollout]] = {}
+        for part in self._sample(examples, sampling, version, LOOKS, {}):
+            found |= {example.id: rollouts for example, rollouts in part}
+            seen(len(found) * sampling.n)
+        return [found[example.id] for example in examples]
 
     def _sample(
         self,

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.benchmarks import Example, load_examples
 from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive
+from evaluation.console import EVERY_S, Count
 from evaluation.errors import UserError, exit_on_user_error
 from graph.answer import extract_sql
 from sft import provenance
@@ -32,8 +32,6 @@ from sft.model_files import context_length
 
 if TYPE_CHECKING:
     from sft.policy import PolicyVersion
-
-PROGRESS_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -172,11 +170,11 @@ def _predict(
         passes.append(("samples", Sampling(args.samples, args.temperature or 1.0, args.max_tokens, args.seed)))
     answers = {}
     for name, sampling in passes:
-        report, groups = Progress(name, len(questions.prompts)), list[list[Sample]]()
+        seen, groups = Count(name, len(questions.prompts)), list[list[Sample]]()
         generator.submit(name, questions.prompts, sampling, step)
         while len(groups) < len(questions.prompts):
-            groups += generator.take(name, within_s=PROGRESS_EVERY_S)
-            report(len(groups))
+            groups += generator.take(name, within_s=EVERY_S)
+            seen(len(groups))
         answers[name] = dict(zip(questions.fitting, groups, strict=True))
     return [_row(index, example, answers, encoder, args.samples) for index, example in enumerate(questions.examples)]
 
@@ -194,19 +192,6 @@ def _row(
 
 def _sql(encoder: PromptEncoder, sample: Sample) -> str:
     return extract_sql(str(encoder.tokenizer.decode(sample.token_ids, skip_special_tokens=True)))
-
-
-class Progress:
-    """Prints how many questions are answered, every few seconds and at the end."""
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name, self.total, self.began, self.printed = name, total, time.perf_counter(), 0.0
-
-    def __call__(self, done: int) -> None:
-        seconds = time.perf_counter() - self.began
-        if done == self.total or seconds - self.printed >= PROGRESS_EVERY_S:
-            self.printed = seconds
-            print(f"{self.name}: {done}/{self.total} questions, {seconds:.0f} s", flush=True)
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -170,7 +170,10 @@ def group_rewards(
     ]
     if config.shuffled:
         random.Random(shuffle_seed).shuffle(values)
-    return [Reward(value, judged.parts, judged.verdict) for value, judged in zip(values, judged_K, strict=True)]
+    return [
+        Reward(value, judged.parts, judged.verdict, judged.error)
+        for value, judged in zip(values, judged_K, strict=True)
+    ]
 
 
 def _weighted(parts: dict[str, float], config: RewardConfig) -> float:

@@ -40,11 +40,13 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Reward:
-    """value: what the learner sees. parts: what it is made of, before weights. verdict: `evaluation.judge` status."""
+    """value: what the learner sees. parts: what it is made of, before weights. verdict: `evaluation.judge` status.
+    error: why the SQL did not run."""
 
     value: float
     parts: dict[str, float]
     verdict: str
+    error: str = ""
 
     @property
     def correct(self) -> bool:

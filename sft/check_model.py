@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from evaluation.command import CommandLine
+from evaluation.command import CommandLine, at_least
 from evaluation.errors import USER_ERROR_EXIT, UserError, exit_on_user_error
 
 
@@ -49,7 +49,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = CommandLine("sft.check_model", (__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True, help="directory in Hugging Face layout, or owner/name on the hub")
     parser.add_argument("--quantization", choices=("nf4", "none"), default="none", help="of the base (none)")
-    parser.add_argument("--max-length", type=int, default=1024, help="longest prompt and answer, in tokens (1024)")
+    parser.add_argument("--max-length", type=at_least(16), default=1024, help="prompt and answer, in tokens (1024)")
     return parser.parse_args(argv)
 
 

@@ -28,7 +28,7 @@ class ModelConfig(Settings):
     dtype: Literal["bfloat16", "float32"] = Field("bfloat16", description="what it is computed and served in")
     max_length: int = Field(1024, ge=16, le=131072, description="prompt and answer together, tokens")
     attention: Literal["auto", "flex", "sdpa"] = Field(
-        "auto", description="on a GPU, FlexAttention: auto: where it compiles; flex: always; sdpa: never"
+        "auto", description="on a GPU, FlexAttention: auto where it compiles, flex always, sdpa never"
     )
 
 
@@ -96,6 +96,7 @@ class SftTrainConfig(Settings):
     batch_size: int = Field(32, ge=1, le=4096, description="questions per optimizer step")
     token_budget: int = Field(8192, ge=64, description="tokens per forward: bounds the memory")
     together: int = Field(4, ge=1, le=4096, description="questions of a database drawn as one: they share its schema")
+    spelling: Literal["given", "canonical"] = Field("given", description="of the golds: as published, or one for all")
     weight_decay: float = Field(0.0, ge=0, le=1.0, description="decoupled weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
     gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
@@ -130,6 +131,7 @@ class SftConfig(Settings):
     """All that `python -m sft.train` needs."""
 
     command: ClassVar[str] = "sft.train"
+    init_adapter: str = Field("", description="adapter to begin with; empty begins with a new one")
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()
@@ -154,6 +156,15 @@ class SftConfig(Settings):
     def _plain_text_has_no_answers(self) -> SftConfig:
         if self.train.mode == "pretrain" and self.dev.every:
             raise ValueError("dev.every must be 0 with train.mode = pretrain: the model is not taught to answer")
+        return self
+
+    @model_validator(mode="after")
+    def _an_adapter_learns_on(self) -> SftConfig:
+        if self.init_adapter and self.learns_all:
+            raise ValueError(
+                f"init_adapter needs train.mode = qlora or lora, got {self.train.mode}: merge the adapter into its "
+                "base (python -m sft.merge), and give that as model.path"
+            )
         return self
 
     @property

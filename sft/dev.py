@@ -10,20 +10,22 @@ import multiprocessing
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import Example, load_split
+from evaluation.console import EVERY_S, Count
 from evaluation.errors import UserError
 from evaluation.rulers import Rulers
+from evaluation.stop import shielded
 from graph.answer import extract_sql
 from sft.adapter import CONFIG
 from sft.config import DevConfig, SftConfig
 from sft.examples import PromptEncoder
-from sft.generator import Generator, GeneratorConfig, Sampling
+from sft.generator import Generator, GeneratorConfig, Sample, Sampling
 from sft.model_files import context_length
 from sft.policy import load_tokenizer, read_adapter, served_base
 
@@ -74,15 +76,23 @@ class DevEvaluator:
         assert self._connection is not None
         self._connection.send(str(policy))
         try:
-            if not self._connection.poll(self.settings.timeout_s):
-                raise RuntimeError(f"gave no answer in {self.settings.timeout_s:g} s (dev.timeout_s)")
-            return DevScore(**self._connection.recv())
+            return self._score(self._connection, Count("dev", len(self.task.fitting)))
         except (EOFError, ConnectionError, RuntimeError) as error:
             self._process.join(1)
             code = self._process.exitcode
             self.close()
             why = str(error) or f"ended with exit code {code}; its message is above"
             raise RuntimeError(f"the evaluation of {policy} on {len(self.task.examples)} dev questions {why}") from None
+
+    def _score(self, connection: Connection, seen: Count) -> DevScore:
+        """Numbers of questions answered come first, then the score."""
+        deadline = time.monotonic() + self.settings.timeout_s
+        while connection.poll(max(0.0, deadline - time.monotonic())):
+            found = connection.recv()
+            if not isinstance(found, int):
+                return DevScore(**found)
+            seen(found)
+        raise RuntimeError(f"gave no answer in {self.settings.timeout_s:g} s (dev.timeout_s)")
 
     def close(self) -> None:
         if self._process is not None:
@@ -94,7 +104,8 @@ class DevEvaluator:
         spawn = multiprocessing.get_context("spawn")
         self._connection, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(theirs, self.task), name="dev evaluation", daemon=False)
-        self._process.start()
+        with shielded():
+            self._process.start()
         theirs.close()
 
 
@@ -129,7 +140,7 @@ def _serve(connection: Connection, task: Task) -> None:
                 engine = _engine(task.config, None if adapted else policy)
             if adapted:
                 engine.load(read_adapter(policy))
-            score = _score(engine, task, 0 if adapted else None, rulers)
+            score = _score(engine, task, 0 if adapted else None, rulers, connection.send)
             connection.send(asdict(replace(score, seconds=time.perf_counter() - began)))
     except EOFError:
         pass
@@ -139,17 +150,23 @@ def _serve(connection: Connection, task: Task) -> None:
             engine.close()
 
 
-def _score(engine: Generator, task: Task, step: int | None, rulers: Rulers) -> DevScore:
-    answers = _answers(engine, task, step)
+def _score(engine: Generator, task: Task, step: int | None, rulers: Rulers, seen: Callable[[int], None]) -> DevScore:
+    answers = _answers(engine, task, step, seen)
     rows = rulers.rows(answers)
     ex, em = (statistics.fmean(row[name] for row in rows) for name in ("ex_strict", "em_spider"))
     log_probs = [value for answer in engine.score(task.prompts, task.golds, step) for value in answer]
     return DevScore(ex, em, -statistics.fmean(log_probs), len(rows), 0.0, tuple(query for _, query in answers))
 
 
-def _answers(engine: Generator, task: Task, step: int | None) -> list[tuple[Example, str]]:
-    tokenizer = load_tokenizer(task.config.model.path)
-    sampled = engine.sample(task.prompts, Sampling(1, GREEDY, task.config.dev.max_tokens), step)
+def _answers(
+    engine: Generator, task: Task, step: int | None, seen: Callable[[int], None]
+) -> list[tuple[Example, str]]:
+    """`seen` hears how many are answered."""
+    tokenizer, sampled = load_tokenizer(task.config.model.path), list[list[Sample]]()
+    engine.submit("dev", task.prompts, Sampling(1, GREEDY, task.config.dev.max_tokens), step)
+    while len(sampled) < len(task.prompts):
+        sampled += engine.take("dev", within_s=EVERY_S)
+        seen(len(sampled))
     texts = [str(tokenizer.decode(one.token_ids, skip_special_tokens=True)) for (one,) in sampled]
     queries = dict(zip(task.fitting, map(extract_sql, texts), strict=True))
     return [(example, queries.get(index, "")) for index, example in enumerate(task.examples)]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from evaluation import lineage
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.command import CommandLine, add_data, at_least, folder
 from evaluation.errors import UserError, exit_on_user_error
@@ -97,7 +98,7 @@ def export(config: SftConfig, adapter: Path, out: Path) -> None:
     merged = merge(config, adapter)
     settings = config.model.model_copy(update={"quantization": "none"})
     record = provenance.provenance(settings, config.data.prompt_style, config.data.prompt_budget)
-    record |= {"merged_adapter": policy.read_adapter(adapter).digest}
+    record |= {"merged_adapter": policy.read_adapter(adapter).digest, "trained": lineage.trained(adapter)}
     extra = {provenance.FILE: json.dumps(record, indent=2) + "\n", REPORT: "{}\n"}
     policy.save_model(merged, config.model.path, config.model.dtype, out, extra)
 

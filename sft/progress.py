@@ -13,6 +13,7 @@ from typing import Any
 import transformers
 from torch.utils.tensorboard import SummaryWriter
 
+from evaluation.console import time_left
 from sft.dev import DevEvaluator, DevScore
 
 Row = dict[str, Any]
@@ -46,6 +47,7 @@ class Progress(transformers.TrainerCallback):
             file.write(json.dumps(row) + "\n")
         for name, value in row.items():
             self._events.add_scalar(f"sft/{name}", value, row["step"])
+        self._events.flush()
         print(_line(row, state.max_steps), flush=True)
 
     def close(self) -> None:
@@ -134,9 +136,8 @@ def keep_until(path: Path, step: int) -> list[Row]:
 
 
 def _line(row: Row, steps: int) -> str:
-    left = row["seconds"] / row["step"] * (steps - row["step"])
     return (
         f"step {row['step']:>{len(str(steps))}}/{steps}  loss {row['loss']:.4f}  "
         f"tokens right {row['token_accuracy']:.1%}  lr {row['learning_rate']:.2e}  "
-        f"{row['tokens_per_s']:,.0f} tokens/s  {left / 60:.0f}:{left % 60:02.0f} left"
+        f"{row['tokens_per_s']:,.0f} tokens/s  {time_left(row['seconds'], row['step'], steps)}"
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel
+
+from evaluation import lineage
 from evaluation.errors import UserError
 from graph.prompt import PROMPT_VERSION, prompt_digest
 from sft.adapter import check_adapter
 from sft.config import ModelConfig
 
-FILE = "rollsql.json"
+FILE = lineage.CARD
+_NOT_LEARNED = ("run", "init_adapter", "sft_metrics", "engine", "checkpoint", "alarm", "evaluation", "dev")
 _MEANING = {
     "prompt_version": "version of the prompt",
     "prompt_style": "style of the schema in the prompt",
@@ -36,9 +42,23 @@ def provenance(model: ModelConfig, style: str, budget: int = 0) -> dict[str, str
     }
 
 
-def as_file(model: ModelConfig, style: str, budget: int = 0) -> dict[str, str]:
-    """{file name: text}, for `sft.policy.save_adapter(…, extra=…)`."""
-    return {FILE: json.dumps(provenance(model, style, budget), indent=2) + "\n"}
+def as_file(model: ModelConfig, style: str, budget: int = 0, **more: Any) -> dict[str, str]:
+    """{file name: text}, for `sft.policy.save_adapter(…, extra=…)`. more: of `history`."""
+    return {FILE: json.dumps(provenance(model, style, budget) | more, indent=2) + "\n"}
+
+
+def history(config: BaseModel, stage: str, start: str) -> dict[str, str]:
+    """trained: what an adapter of this run has been through, `start` (a directory, or "") included; recipe: a digest of
+    the settings that it learned by, the same for each seed."""
+    settings = config.model_dump(mode="json", exclude=set(_NOT_LEARNED))
+    digest = hashlib.sha256(json.dumps([recipe(start), settings], sort_keys=True).encode()).hexdigest()[:16]
+    return {"trained": lineage.then(lineage.trained(start), stage), "recipe": digest}
+
+
+def recipe(adapter: str) -> str:
+    """As its card says; "" for none, and for one from elsewhere."""
+    path = Path(adapter) / FILE
+    return str(json.loads(path.read_text()).get("recipe", "")) if adapter and path.is_file() else ""
 
 
 def check(adapter: Path, model: ModelConfig, style: str) -> None:

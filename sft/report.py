@@ -8,8 +8,34 @@ from typing import Any
 
 import matplotlib
 
+from evaluation.metrics import wilson_interval
+from evaluation.report import time_rows
+
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
+
+
+def markdown(name: str, setting: str, summary: Mapping[str, Any], dev: Sequence[Mapping[str, Any]]) -> str:
+    """The report as text: what was trained, dev accuracy while training with Wilson's intervals, and the time.
+
+    setting: lines on model and data; summary: of summary.json; dev: rows of dev.jsonl.
+    """
+    lines = [f"# {name}", "", *setting.splitlines(), ""]
+    right = f"{summary['token_accuracy']:.1%} of them guessed right"
+    lines += [f"loss {summary['loss']:.4f} nats per answer token, {right}", "", "![loss](sft_loss.png)"]
+    if dev:
+        lines += ["", f"## Dev, greedy answers to {dev[0]['n']} questions", "", "![dev](dev.png)", ""]
+        lines += ["| step | ex_strict | 95 % interval | em_spider | |", "|---:|---:|---|---:|---|"]
+        lines += [_dev_row(row, summary["kept_step"]) for row in dev]
+    lines += ["", "## Time", "", "| part | seconds |", "|---|---:|"]
+    lines += [f"| {part} | {seconds} |" for part, seconds in time_rows(summary["seconds"]).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _dev_row(row: Mapping[str, Any], kept: int) -> str:
+    low, high = wilson_interval(row["ex_strict"] * row["n"], row["n"])
+    shares = f"{row['ex_strict']:.1%} | {100 * low:.1f} … {100 * high:.1f} | {row['em_spider']:.1%}"
+    return f"| {row['step']} | {shares} | {'kept' if row['step'] == kept else ''} |"
 
 
 def plot_loss(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -22,6 +22,7 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from evaluation.errors import UserError
+from evaluation.stop import keeps
 from sft import checkpoint
 from sft.answers import Packing, answer_scores
 from sft.batches import packed_batches, schedule
@@ -145,6 +146,7 @@ class AnswerTrainer(SFTTrainer):
             self._save_rng_state(str(directory))
             (directory / "tokens.json").write_text(json.dumps(self._total_train_tokens))
             self.state.save_to_json(str(directory / TRAINER_STATE_NAME))
+        keeps(f"{self.settings.run.path} keeps step {self.state.global_step} of {self.state.max_steps}")
 
     def resume(self, directory: Path) -> None:
         """Train on from a checkpoint of `_save_checkpoint`."""
@@ -187,8 +189,10 @@ def trl_config(config: SftConfig, steps: int) -> TrlConfig:
 
 def identity_of(config: SftConfig, items: Sequence[TrainingExample]) -> dict[str, str]:
     """What a resumed run must share with its checkpoint: settings by key, and a digest of the data."""
-    may_change: Any = {"run": True, "checkpoint": True, "train": {"log_every"}, "model": {"attention"}}
-    kept = config.model_dump(mode="json", exclude=may_change)
+    unread: Any = {
+        "run": True, "checkpoint": True, "init_adapter": True, "train": {"log_every"}, "model": {"attention"}
+    }  # fmt: skip
+    kept = config.model_dump(mode="json", exclude=unread)  # of files the content counts, not where they lie
     data = hashlib.sha256()
     for item in items:
         data.update(repr((item.example.id, item.prompt_ids, item.completion_ids)).encode())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Sequence
 
+from evaluation.console import recorded
 from evaluation.errors import exit_on_user_error
+from evaluation.stop import stoppable
 from rl.config import RlConfig
+from sft import finished
 from sft.command import ConfigCommand
 
 
@@ -16,10 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = ConfigCommand("rl.train", __doc__ or "", RlConfig, "rl/configs/tiny.toml").add_data()
     config, args = command.read(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from rl.train.driver import train_run
+    if finished.is_finished(config, args.data):
+        return 0
+    with recorded(), stoppable():
+        from rl.train.driver import train_run
 
-    train_run(config, args.data)
+        train_run(config, args.data)
     return 0
 
 

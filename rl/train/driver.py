@@ -23,17 +23,21 @@ from typing import Any, TextIO
 from cluster.actor import Handle, spawn
 from cluster.resources import machine, nodes, object_store_bytes, require
 from cluster.runtime import start
+from evaluation import console
 from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
+from evaluation.console import log_to
 from evaluation.errors import UserError
+from evaluation.lineage import trained
 from evaluation.report import write_report
+from evaluation.stop import keeps
 from rl import loop
 from rl.alarms import Alarm, AlarmConfig, Alarms, after_evaluation
 from rl.config import RlConfig
 from rl.engines import Engine, Engines, ServedGenerator
 from rl.evaluate import evaluate, save
 from rl.golds import dropped_before, useless, write_dropped
-from rl.journal import Journal
+from rl.journal import Clock, Journal
 from rl.learner import Learner
 from rl.learners import Learners
 from rl.memory import adapter_rank, require_disk, require_gpu_or_small
@@ -41,7 +45,7 @@ from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, rew
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import RewardWorker, self_test
 from rl.types import Group
-from sft import checkpoint, provenance
+from sft import checkpoint, finished, provenance
 from sft.config_file import leaves, write_resolved
 from sft.examples import PromptEncoder
 from sft.policy import load_tokenizer, read_adapter, save_adapter
@@ -50,7 +54,7 @@ from sft.stores import Store, open_store
 log = logging.getLogger(__name__)
 OUTPUTS = (
     "config.json", "metrics.jsonl", "dev.jsonl", "rollouts", "tensorboard", "checkpoints", "evaluations", "adapter",
-    "report", "quarantine.jsonl", "sft_metrics.jsonl", "seconds.json", "golds.json",
+    "report", "quarantine.jsonl", "sft_metrics.jsonl", "seconds.json", "golds.json", console.FILE, finished.FILE,
 )  # fmt: skip
 MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("steps", "run", "engine", "evaluation", "checkpoint", "alarm"), True),
@@ -75,6 +79,7 @@ class Run:
     identity: dict[str, str]
     store: Store
     saved: checkpoint.Checkpoint | None
+    clock: Clock
 
 
 def train_run(config: RlConfig, data: Path | None) -> Path:
@@ -90,22 +95,37 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     with ExitStack() as stack:
         stack.enter_context(locked(directory))
         store, saved = open_run(config, identity)
+        finished.unmark(directory)
+        log_to(directory)
         write_resolved(config, directory)
+        keeps_step(config, saved.step if saved else 0)
+        clock = Clock(directory, began)
+        print("starting Ray", flush=True)
         stack.enter_context(start(num_cpus=_slots(config)))
         decided = dropped_before(directory, saved, identity)
         policy, rewards, questions = _assemble(config, examples["train"], encoder, decided, stack)
         write_dropped(directory, identity, questions.dropped)
-        run = Run(config, directory, questions, examples["dev"], policy, rewards, identity, store, saved)
+        run = Run(config, directory, questions, examples["dev"], policy, rewards, identity, store, saved, clock)
         if config.evaluation.base and config.steps:
             _evaluate_once(run, "base", None)
         _learn(run)
         if config.steps:
             _save_adapter(run)
             _evaluate_once(run, "rl", config.steps)
-    _write_seconds(run, time.perf_counter() - began)
+    _write_seconds(run)
     report = write_report(directory)
+    finished.mark(config, data)
     print(f"report: {report}", flush=True)
     return report
+
+
+def keeps_step(config: RlConfig, step: int) -> None:
+    """What Ctrl-C says from now on."""
+    if step:
+        keeps(f"{config.checkpoint_place} keeps step {step} of {config.steps}")
+    else:
+        first = f" and no step yet, the first after step {min(config.checkpoint.every, config.steps)}"
+        keeps(f"{config.run.path} keeps what was evaluated{first if config.steps else ''}")
 
 
 def open_run(config: RlConfig, identity: dict[str, str]) -> tuple[Store, checkpoint.Checkpoint | None]:
@@ -151,6 +171,7 @@ def _assemble(
     learners = Learners(ranks, timeout_s, config.learner.learns_all)  # before a pool that takes what is left
     for engine in engines:
         engine.ready()
+    print(f"{config.engine.replicas} engine ready, {len(examples)} golds to check", flush=True)
     pool = stack.enter_context(reward_pool(config.reward, config.run.path / "quarantine.jsonl"))
     rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
     dropped = useless(examples, rewards) if decided is None else decided
@@ -178,7 +199,7 @@ def _assemble(
 
 def _learn(run: Run) -> None:
     """Resumes from the newest whole checkpoint, or evaluates the warm-up and begins."""
-    config, journal = run.config, Journal(run.directory, run.config.steps)
+    config, journal = run.config, Journal(run.directory, run.config.steps, run.questions.examples)
     alarms = Alarms(config.alarm)
     saved, done = run.saved, run.saved.step if run.saved else 0
     journal.restore(done, saved.files if saved else {})
@@ -199,6 +220,8 @@ def _learn(run: Run) -> None:
         if step % config.checkpoint.every == 0 or step == config.steps:
             files = run.policy.state() | journal.kept()
             checkpoint.write(run.store, checkpoint.Checkpoint(step, files, run.identity), config.checkpoint.keep)
+            keeps_step(config, step)
+            run.clock.stamp()
         sound(config.alarm, heard)
 
     steps, rollout = range(done + 1, config.steps + 1), config.rollout
@@ -221,15 +244,18 @@ def _save_adapter(run: Run) -> None:
     """The trained adapter in PEFT's layout, with what it was trained on, for `rl.predict` and other tools."""
     version = run.policy.learners.publish(run.config.steps)
     data = run.config.data
-    extra = provenance.as_file(run.config.model, data.prompt_style, data.prompt_budget)
+    history = provenance.history(run.config, "RL", run.config.init_adapter)
+    extra = provenance.as_file(run.config.model, data.prompt_style, data.prompt_budget, **history)
     save_adapter(version, run.directory / "adapter", extra)
 
 
 def _watch(run: Run, step: int) -> list[str]:
     """Dev accuracy while training, on a fixed part of the dev questions; alarms that it sets off."""
+    began = time.perf_counter()
     dev = random.Random(0).sample(run.dev, min(run.config.evaluation.watched, len(run.dev)))
     result = evaluate(run.policy, run.rewards, dev, run.config.evaluation.samples, step)
     row = {"step": step, "ex_strict": result["ex_strict"], "ex_strict_sampled": result["ex_strict_sampled"]}
+    row["seconds"] = time.perf_counter() - began
     with (run.directory / "dev.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
     print(f"step {step}: dev ex_strict {row['ex_strict']:.1%}, sampled {row['ex_strict_sampled']:.1%}", flush=True)
@@ -247,6 +273,8 @@ def _evaluate_once(run: Run, name: str, policy_step: int | None) -> None:
     if result.get("of") != what:
         print(f"evaluating {name} on {len(dev)} dev questions", flush=True)
         result = evaluate(run.policy, run.rewards, dev, samples, policy_step)
+        start = {"trained": trained(config.init_adapter), "recipe": provenance.recipe(config.init_adapter)}
+        result |= start if name == "sft" else {}
         save(path, {"of": what, "seconds": time.perf_counter() - began, **result})
         print(f"{name}: ex_strict {result['ex_strict']:.1%}, sampled {result['ex_strict_sampled']:.1%}", flush=True)
     if name == "sft":  # a base may know nothing, and at the end nothing is left to stop
@@ -362,24 +390,28 @@ def locked(directory: Path) -> Iterator[TextIO]:
         yield lock
 
 
-def _write_seconds(run: Run, this_invocation: float) -> None:
-    """Seconds by part: RL steps from the metrics, so that they add up over resumes."""
-    metrics = run.directory / "metrics.jsonl"
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
+def _write_seconds(run: Run) -> None:
+    """Seconds by part, over all invocations; what no part accounts for is "other": starting, checking, saving."""
+    metrics, dev = _rows(run.directory / "metrics.jsonl"), _rows(run.directory / "dev.jsonl")
     evaluations = [json.loads(p.read_text()) for p in (run.directory / "evaluations").glob("*.json")]
-    seconds: dict[str, Any] = {
+    driver = run.clock.stamp()
+    seconds = {
         "sft": _sft_seconds(run),
-        "rl": sum(row["seconds"]["step"] for row in rows),
-        "evaluation": sum(result["seconds"] for result in evaluations),
-        "driver": this_invocation,
+        "rl": sum(row["seconds"]["step"] for row in metrics),
+        "evaluation": sum(row.get("seconds", 0.0) for row in [*evaluations, *dev]),
     }
-    save(run.directory / "seconds.json", {**seconds, "total": seconds["sft"] + seconds["driver"]})
+    seconds["other"] = max(0.0, driver + seconds["sft"] - sum(seconds.values()))
+    save(run.directory / Clock.FILE, {**seconds, "driver": driver, "total": sum(seconds.values())})
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _sft_seconds(run: Run) -> float:
-    """Copies the warm-up's metrics beside ours for the report; its seconds are 0 when it is not known."""
+    """Copies the warm-up's metrics beside ours for the report; its seconds are 0 when it is not known, or no SFT."""
     source = Path(run.config.sft_metrics or Path(run.config.init_adapter).parent / "metrics.jsonl")
-    if not run.config.init_adapter or not source.exists():
+    if not run.config.init_adapter or not source.exists() or any("reward" in row for row in _rows(source)):
         return 0.0
     (run.directory / "sft_metrics.jsonl").write_text(source.read_text())
     summary = source.parent / "report" / "summary.json"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Sequence
 
+from evaluation.console import recorded
 from evaluation.errors import exit_on_user_error
+from evaluation.stop import stoppable
+from sft import finished
 from sft.command import ConfigCommand
 from sft.config import SftConfig
 
@@ -22,10 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(format_plan(plan(config, args.data)), flush=True)
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from sft.train.driver import train
+    if finished.is_finished(config, args.data):
+        return 0
+    with recorded(), stoppable():
+        from sft.train.driver import train
 
-    train(config, args.data)
+        train(config, args.data)
     return 0
 
 

@@ -7,6 +7,7 @@ Questions too long for model.max_length are dropped and counted. The same line a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -25,36 +26,52 @@ from typing import Any
 import peft
 import transformers
 
+from evaluation import console
 from evaluation.benchmarks import Example, load_examples
 from evaluation.check_data import read_actions
+from evaluation.console import Count, log_to
 from evaluation.errors import UserError
-from sft import checkpoint, policy, provenance
+from evaluation.stop import keeps
+from evaluation.usable import check_golds, useless
+from sft import checkpoint, finished, policy, provenance, warm_start
 from sft.augment import Faces, multiplied
 from sft.config import DataConfig, SftConfig
-from sft.config_file import write_resolved
+from sft.config_file import leaves, write_resolved
 from sft.dev import DevEvaluator
 from sft.device import detect
 from sft.documents import documents
 from sft.examples import PromptEncoder, TrainingExample, training_examples
 from sft.progress import DevWatch, Progress
-from sft.report import plot_dev, plot_loss
+from sft.report import markdown, plot_dev, plot_loss
+from sft.spelling import respelled
 from sft.stores import Folder
 from sft.trainer import AnswerTrainer, Model, identity_of
 
+GOLDS = "golds.json"
 OUTPUTS = (
     "adapter", "model", "last", "best", "config.json", "metrics.jsonl", "dev.jsonl", "report", "tensorboard",
-    "checkpoints",
+    "checkpoints", GOLDS, console.FILE, finished.FILE,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
+class Golds:
+    """of: a digest of the golds that were run; dropped: ids of questions whose gold fails."""
+
+    of: str
+    dropped: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Job:
-    """What one invocation trains. dropped: questions that were too long; resumed: the checkpoint to go on from."""
+    """What one invocation trains. golds: which were dropped because they fail; dropped: questions that were too long;
+    resumed: the checkpoint to go on from."""
 
     config: SftConfig
     model: Model
     trainer: AnswerTrainer
     items: Sequence[TrainingExample]
+    golds: Golds
     dropped: int
     dev: DevEvaluator | None
     resumed: Path | None
@@ -64,17 +81,17 @@ def train(config: SftConfig, data: Path | None = None) -> Path:
     """Run it all and return the run's directory. UserError before anything is written when something is not right."""
     began = time.perf_counter()
     _quiet_libraries()
-    if _is_finished(config):
-        print(f"{config.run.path} is finished: nothing to do (run.overwrite=true trains it again)", flush=True)
+    if finished.is_finished(config, data) or _was_finished(config):
         return config.run.path
     job = _prepare(config, data)
-    if job.resumed is None:
-        _start_directory(config)
+    _open_directory(job)
     print(_plan(job), flush=True)
     learning = time.perf_counter()
     rows = _learn(job)
     seconds = {"prepare": learning - began, "learn": time.perf_counter() - learning}
-    return _finish(job, rows, seconds)
+    run_dir = _finish(job, rows, seconds)
+    finished.mark(config, data)
+    return run_dir
 
 
 def _prepare(config: SftConfig, data: Path | None) -> Job:
@@ -83,16 +100,29 @@ def _prepare(config: SftConfig, data: Path | None) -> Job:
         tokenizer, config.data.prompt_style, config.model.max_length, config.data.prompt_budget
     )
     examples = chosen_examples(config.data, config.run.seed, data)
+    golds = checked_golds(config.run.path, examples)
+    examples = [example for example in examples if example.id not in golds.dropped]
+    if config.train.spelling == "canonical":
+        examples, kept = respelled(examples, encoder.schema)
+        print(f"train: {len(examples) - kept} golds in one spelling, {kept} as they are given", flush=True)
     items, dropped = training_items(config, encoder, examples)
     dev = DevEvaluator(config, encoder, data) if config.dev.every else None
-    identity = identity_of(config, items)
+    start = Path(config.init_adapter) if config.init_adapter else None
+    if start:
+        provenance.check(start, config.model, config.data.prompt_style)
+        warm_start.check_same_lora(start, config.lora)
+    identity = identity_of(config, items) | ({"init_adapter": policy.read_adapter(start).digest} if start else {})
     resumed = None
     if config.checkpoint.every and not config.run.overwrite:
         resumed = checkpoint.newest_directory(Folder(config.run.path / "checkpoints"), identity)
     transformers.set_seed(config.run.seed)
+    print(f"loading {config.model.path}", flush=True)
     whole = config.learns_all
-    model: Model = policy.load_whole(config.model) if whole else policy.load_model(config.model, config.lora)
-    return Job(config, model, AnswerTrainer(config, model, tokenizer, items, identity), items, dropped, dev, resumed)
+    model: Model = policy.load_whole(config.model) if whole else policy.load_model(config.model, config.lora, start)
+    if start and isinstance(model, peft.PeftModel):
+        warm_start.check_on_every_layer(model, start)
+    trainer = AnswerTrainer(config, model, tokenizer, items, identity)
+    return Job(config, model, trainer, items, golds, dropped, dev, resumed)
 
 
 def chosen_examples(data: DataConfig, seed: int, directory: Path | None) -> list[Example]:
@@ -108,6 +138,20 @@ def chosen_examples(data: DataConfig, seed: int, directory: Path | None) -> list
         return examples
     places = random.Random(seed).sample(range(len(examples)), data.max_examples)
     return [examples[place] for place in sorted(places)]
+
+
+def checked_golds(run_dir: Path, examples: Sequence[Example]) -> Golds:
+    """As this run has found before, or by running each gold; those whose database is not there are trusted."""
+    path, asked = run_dir / GOLDS, [(e.id, e.database, e.gold_sql) for e in examples]
+    of = hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    if known.get("of") == of:
+        return Golds(of, frozenset(known["dropped"]))
+    there = [example for example in examples if Path(example.database).is_file()]
+    if len(there) < len(examples):
+        print(f"train: {len(examples) - len(there)} golds are not run: their databases are not there", flush=True)
+    checks = check_golds(there, Count("checking golds", len(there), "queries"))
+    return Golds(of, useless(checks, rewarded=False) if there else frozenset())
 
 
 def training_items(
@@ -135,7 +179,8 @@ def result_directory(config: SftConfig) -> Path:
 
 def save_policy(config: SftConfig, model: Model, step: int, directory: Path) -> None:
     """The adapter, or the whole model in model.dtype, with what it was trained on; whole or not at all."""
-    extra = provenance.as_file(config.model, config.data.prompt_style, config.data.prompt_budget)
+    history = provenance.history(config, "SFT", config.init_adapter)
+    extra = provenance.as_file(config.model, config.data.prompt_style, config.data.prompt_budget, **history)
     if config.learns_all:
         policy.save_model(model, config.model.path, config.model.dtype, directory, extra)
     else:
@@ -154,6 +199,7 @@ def _learn(job: Job) -> list[dict[str, Any]]:
     try:
         if job.resumed is not None:
             print(f"resuming {config.run.path} after step {done} of {len(job.trainer.train_dataset)}", flush=True)
+            keeps(f"{config.run.path} keeps step {done} of {len(job.trainer.train_dataset)}")
             job.trainer.resume(job.resumed)
         else:
             job.trainer.train()
@@ -182,6 +228,7 @@ def _finish(job: Job, rows: list[dict[str, Any]], seconds: dict[str, float]) -> 
     summary = {
         "questions": len(job.items),
         "dropped": job.dropped,
+        "failed_golds": len(job.golds.dropped),
         "steps": last["step"],
         "kept_step": kept,
         "tokens": last["tokens"],
@@ -193,6 +240,7 @@ def _finish(job: Job, rows: list[dict[str, Any]], seconds: dict[str, float]) -> 
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
     (run_dir / "report" / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (run_dir / "report" / "report.md").write_text(markdown(config.run.name, _plan(job), summary, dev))
     os.replace(run_dir / "best", result)  # last: a run with a result is a finished run
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
     best = f" of step {kept}, the best on dev" if dev else ""
@@ -200,24 +248,37 @@ def _finish(job: Job, rows: list[dict[str, Any]], seconds: dict[str, float]) -> 
     return run_dir
 
 
-def _is_finished(config: SftConfig) -> bool:
-    """Whether the run holds a result of these very settings. UserError when it is one of other settings."""
+def _was_finished(config: SftConfig) -> bool:
+    """Whether the run holds a result of these very settings, from before it was marked as such. UserError when it is
+    one of other settings, data or start."""
     if config.run.overwrite or not any((config.run.path / name).exists() for name in ("adapter", "model")):
         return False
     stored, asked = json.loads((config.run.path / "config.json").read_text()), config.model_dump(mode="json")
     stored["run"]["overwrite"] = asked["run"]["overwrite"]  # says what to do with the run, not what it is
-    if stored == asked:
+    if stored == asked and not (config.run.path / finished.FILE).exists():
+        finished.say(config.run.path)
         return True
+    keys = [key for key, value in leaves(asked) if dict(leaves(stored)).get(key) != value]
+    what = f"other settings ({', '.join(keys[:5])})" if keys else "other data or of another init_adapter"
     raise UserError(
-        f"{config.run.path} holds a finished run of other settings: give another run.name, or run.overwrite=true to "
-        "replace it"
+        f"{config.run.path} holds a finished run of {what}: give another run.name, or run.overwrite=true to replace it"
     )
 
 
-def _start_directory(config: SftConfig) -> None:
-    config.run.clear(OUTPUTS)
-    write_resolved(config, config.run.path)
-    (config.run.path / "report").mkdir()
+def _open_directory(job: Job) -> None:
+    """From here on the run is on the disk. What it has found out about golds stays."""
+    config, run_dir = job.config, job.config.run.path
+    if job.resumed is None:
+        config.run.clear(OUTPUTS)
+        write_resolved(config, run_dir)
+        (run_dir / "report").mkdir()
+        kept = f"{run_dir} keeps no step yet" if config.checkpoint.every else f"{run_dir} keeps no step"
+        remedy = "" if config.checkpoint.every else " (checkpoint.every=N keeps every Nth)"
+        keeps(kept + remedy, "start again with")
+    golds = {"of": job.golds.of, "dropped": sorted(job.golds.dropped)}
+    (run_dir / GOLDS).write_text(json.dumps(golds) + "\n")
+    finished.unmark(run_dir)
+    log_to(run_dir)
 
 
 def _plan(job: Job) -> str:
@@ -227,6 +288,7 @@ def _plan(job: Job) -> str:
     answers = sum(len(item.completion_ids) for item in items)
     kind = "documents" if config.train.mode == "pretrain" else "questions"
     lost = f" ({job.dropped} dropped: longer than {config.model.max_length} tokens)" if job.dropped else ""
+    lost += f" ({len(job.golds.dropped)} dropped: their golds fail)" if job.golds.dropped else ""
     what = "all weights" if config.learns_all else f"adapter: r = {config.lora.r}"
     return (
         f"SFT of {config.model.path} ({config.train.mode}, {config.model.quantization}, {config.model.dtype}) on "

@@ -44,3 +44,14 @@ def test_runs_over_other_questions_or_without_the_ruler_are_named(
 def test_the_same_run_differs_in_nothing() -> None:
     result = compare({"x": True, "y": False}, {"x": True, "y": False})
     assert (result["difference"], result["ci95"], result["p_mcnemar"]) == (0.0, [0.0, 0.0], 1.0)
+
+
+def test_verdicts_of_other_questions_under_the_same_ids_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, gold in (("a", "SELECT 1"), ("b", "SELECT 2")):
+        row = {"id": "0", "db_id": "shop", "gold": gold, "ex_strict": 1}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    assert compare_runs.main([str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]) == 2
+    assert "both must judge the same questions; 0 is one on shop in" in capsys.readouterr().err
+    assert compare_runs.main([str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl")]) == 0

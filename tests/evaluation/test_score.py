@@ -64,6 +64,14 @@ def test_columns_in_another_order_count_for_ex_any_alone(data: Path) -> None:
     assert (row["ex_strict"], row["ex_any"], row["ex_spider"], row["status"]) == (0, 1, 1, "reordered")
 
 
+def test_a_verdict_says_what_was_asked_what_was_answered_and_why_it_failed(data: Path) -> None:
+    assert command(data, f"{GOLDS[0]}\nSELECT nam FROM t\n{GOLDS[2]}\n", "p.sql") == 0
+    rows = [json.loads(line) for line in (data / "out" / "verdicts.jsonl").read_text().splitlines()]
+    wanted = {"id": "q1", "db_id": "victim", "question": "?", "gold": GOLDS[1], "sql": "SELECT nam FROM t"}
+    assert rows[1] | wanted == rows[1]
+    assert "no such column: nam" in rows[1]["error"] and rows[0]["error"] == ""
+
+
 def test_a_text_file_has_a_query_per_line_and_an_empty_line_is_no_prediction(data: Path) -> None:
     assert command(data, f"{GOLDS[0]}\n\n{GOLDS[2]}\n", "p.sql") == 0
     assert json.loads((data / "out" / "scores.json").read_text())["status"] == {"correct": 2, "no_sql": 1}

@@ -318,8 +318,8 @@ MUTATIONS = (
         "5.13",
         "the adapter also changes the head, which the engine leaves out",
         "sft/policy.py",
-        "if isinstance(layer, torch.nn.Linear) and layer is not head",
-        "if isinstance(layer, torch.nn.Linear)",
+        "if isinstance(layer, (torch.nn.Linear, Conv1D)) and layer is not head",
+        "if isinstance(layer, (torch.nn.Linear, Conv1D))",
         ("tests/sft/test_policy.py::test_the_adapter_config_is_what_an_engine_reads",),
     ),
     Mutation(

@@ -56,10 +56,11 @@ ALL = frozenset({"q1", "q2", "q3", "q4"})
 
 def test_a_score_is_the_mean_over_seeds_with_an_interval_over_questions():
     found = scores(BASELINE, ALL)
-    # greedy by question: 1, 0, 0, 0.5; mean 0.375; variance (0.390625 + 2·0.140625 + 0.015625) / 3 = 0.229167
-    # half-width 1.96 · sqrt(0.229167) / 2 = 0.46914
+    # greedy by question: 1, 0, 0, 0.5; mean 0.375; variance (0.390625 + 2·0.140625 + 0.015625) / 4 = 0.171875, as
+    # that of 4 · 0.375 · 0.625 / 0.171875 = 5.4545 flags; Wilson: z²/n = 0.70427, centre (0.375 + 0.35213) / 1.70427,
+    # half-width 1.96 · sqrt(0.234375 / 5.4545 + 3.84146 / (4 · 5.4545²)) / 1.70427 = 0.31547
     assert found["n"] == 4 and found["greedy"]["mean"] == 0.375
-    assert found["greedy"]["ci95"] == [0.0, pytest.approx(0.84414, abs=1e-5)]  # cut at 0
+    assert found["greedy"]["ci95"] == pytest.approx([0.11118, 0.74213], abs=1e-5)
     assert found["greedy"]["seeds"] == {0: 0.5, 1: 0.25}
     assert found["sampled"]["seeds"] == {0: 0.375, 1: 0.375}
     assert scores(BASELINE, frozenset({"q1"}))["greedy"]["mean"] == 1.0
@@ -78,7 +79,7 @@ def test_pairs_are_compared_question_by_question_over_the_seeds_that_both_have()
     assert found["greedy"]["p_mcnemar"] == {0: 1.0, 1: 0.5}
     # by question: 0, 1, 1, −0.5; mean 0.375; variance (0.140625 + 2·0.390625 + 0.765625) / 3 = 0.5625
     assert found["greedy"]["difference"] == 0.375
-    assert found["greedy"]["ci95"] == pytest.approx([0.375 - 1.96 * 0.75 / 2, 0.375 + 1.96 * 0.75 / 2], abs=1e-4)
+    assert found["greedy"]["ci95"] == pytest.approx([0.375 - 1.96 * 0.75 / 2, 1.0], abs=1e-4)  # cut at 1
     assert paired(BASELINE, Row("graph", "sft", {1: GRAPH.seeds[1]}), ALL)["greedy"]["difference"] == 0.5
     assert paired(BASELINE, Row("graph", "sft", {7: GRAPH.seeds[1]}), ALL) == {"n": 0}
 

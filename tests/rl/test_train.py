@@ -96,6 +96,34 @@ def test_the_whole_loop_learns_from_executed_sql_and_reports(undisturbed):
     assert {r["verdict"] for r in rollouts if r["reward"] > 0} == {"correct"}
 
 
+def test_a_finished_run_started_again_says_so_at_once_and_touches_nothing(runs, undisturbed):
+    before = {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()}
+    assert f"finished: nothing to do; its report is {undisturbed}/report" in finished(rl_command(runs, "undisturbed"))
+    assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
+    log = (undisturbed / "log.txt").read_text()
+    assert "step 1/4" in log and "evaluating" in log and log.rstrip().endswith(f"report: {undisturbed}/report")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["starting Ray", "starting 1 learner", "evaluating base", "step 2/4"])
+def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, moment):
+    line = rl_command(runs, "stopped")
+    driver = subprocess.Popen(
+        line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert driver.stdout is not None
+    while not (said := driver.stdout.readline()).startswith(moment):
+        assert said, "it must get as far"
+    time.sleep(1)  # in the middle of it
+    children = psutil.Process(driver.pid).children(recursive=True)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
+    _, error = driver.communicate(timeout=15)
+    assert driver.returncode == 130 and len(error.splitlines()) == 1, error
+    assert error.startswith(f"interrupted: {runs}/stopped") and error.rstrip().endswith(" ".join(line[1:]))
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

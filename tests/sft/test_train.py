@@ -1,4 +1,5 @@
 import json
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -153,7 +154,10 @@ def test_a_run_learns_and_leaves_all_that_it_promises(toy, shop, tmp_path, capsy
     assert all(row["tokens_per_s"] > 0 and row["learning_rate"] >= 0 for row in rows)
     kept = [name for name in files(run) if not name.startswith("tensorboard/events")]
     adapter = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/rollsql.json"]
-    assert kept == [*adapter, "config.json", "metrics.jsonl", "report/sft_loss.png", "report/summary.json"]
+    report = [f"report/{name}" for name in ("report.md", "sft_loss.png", "summary.json")]
+    assert kept == [*adapter, "config.json", "finished.json", "golds.json", "metrics.jsonl", *report]
+    shown = (run / "report" / "report.md").read_text()
+    assert "12 questions" in shown and "(sft_loss.png)" in shown and "| total |" in shown
     summary = json.loads((run / "report" / "summary.json").read_text())
     assert (summary["questions"], summary["dropped"], summary["steps"]) == (12, 0, 30)
     assert summary["adapter_digest"] == policy.read_adapter(run / "adapter").digest
@@ -197,8 +201,8 @@ def test_a_finished_run_is_left_alone_refused_with_other_settings_and_replaced_w
     config = settings(toy, tmp_path, epochs=1)
     before = policy.read_adapter(train(config, shop) / "adapter")
     train(config, shop)
-    assert "nothing to do" in capsys.readouterr().out
-    with pytest.raises(UserError, match="finished run of other settings.*run.overwrite=true"):
+    assert f"nothing to do; its report is {tmp_path}/toy/report" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"finished run of other settings \(train\.epochs\).*run.overwrite=true"):
         train(settings(toy, tmp_path, epochs=2), shop)
     run = config.run.model_copy(update={"overwrite": True, "seed": 1})
     after = policy.read_adapter(train(config.model_copy(update={"run": run}), shop) / "adapter")
@@ -260,7 +264,11 @@ def test_ctrl_c_exits_with_130_and_leaves_no_adapter_and_no_refusal(toy, shop, t
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in error
+    assert process.returncode == 130 and len(error.splitlines()) == 1
+    assert f"{tmp_path}/cut keeps no step (checkpoint.every=N keeps every Nth); start again with: " in error
+    assert error.rstrip().endswith(shlex.join(command[1:])), "the very line"
+    log = (tmp_path / "cut" / "log.txt").read_text()
+    assert "12 questions" in log and "step   1/" in log and "interrupted: " in log
     assert not (tmp_path / "cut" / "adapter").exists()
     assert train(settings(toy, tmp_path, epochs=1).model_copy(update={"run": _named("cut", tmp_path)}), shop)
 
