@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from evaluation.errors import UserError
+from graph.database import DatabaseError
+from graph.reader import check_database
 
 log = logging.getLogger(__name__)
 Benchmark = Literal["tiny", "spider", "bird", "own"]
@@ -161,7 +163,7 @@ def read_text(path: Path) -> str:
 
 
 def check_sqlite(path: Path) -> None:
-    """UserError unless the file starts as an SQLite 3 database does."""
+    """UserError unless the file is an SQLite 3 database that can be read whole."""
     try:
         with path.open("rb") as file:
             head = file.read(len(SQLITE_MAGIC))
@@ -169,6 +171,15 @@ def check_sqlite(path: Path) -> None:
         raise UserError(f"the database {path} cannot be read: {error.strerror}") from None
     if head != SQLITE_MAGIC:
         raise UserError(f"the database {path} is not an SQLite 3 file (it starts with {head!r}); put one there")
+    readable(path)
+
+
+def readable(path: Path) -> None:
+    """UserError unless the file can be read whole, as a database, in time."""
+    try:
+        check_database(path)
+    except DatabaseError as error:
+        raise UserError(str(error)) from None
 
 
 def check_db_id(db_id: object, where: str) -> str:

@@ -13,12 +13,14 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
+from evaluation.benchmarks import readable
 from evaluation.command import CommandLine, file, seconds
 from evaluation.errors import exit_on_user_error
 from evaluation.sandbox import Execution, Limits, Sandbox
 
+LONGEST_LINE = 64 * 2**20  # characters
 Statements = tuple[Any, list[str] | str]  # id, SQL texts; or id, what is wrong with the line
 
 
@@ -35,6 +37,14 @@ def read_statement(line: str) -> Statements:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         return row.get("id"), '"sql" must be a text or a non-empty list of texts'
     return row.get("id"), texts
+
+
+def bounded(stream: TextIO) -> Iterator[str]:
+    """Its lines; of one beyond LONGEST_LINE the beginning only, which is no JSON object."""
+    while line := stream.readline(LONGEST_LINE):
+        yield line
+        while line and not line.endswith("\n"):
+            line = stream.readline(LONGEST_LINE)
 
 
 def outcome(executions: Sequence[Execution]) -> Execution:
@@ -83,9 +93,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
+    readable(options.db)
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     with Sandbox(Limits(deadline_s=options.deadline_s)) as sandbox:
-        for row in run(sandbox, str(options.db.absolute()), sys.stdin):
+        for row in run(sandbox, str(options.db.absolute()), bounded(sys.stdin)):
             print(json.dumps(row), flush=True)
     return 0
 

@@ -107,6 +107,8 @@ def _first_statement(tokens: Sequence[str]) -> Sequence[str]:
 
 
 def _is_sqlite(path: Path) -> bool:
+    if not path.is_file():  # opening a pipe would wait
+        return False
     with path.open("rb") as file:
         return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
 

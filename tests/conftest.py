@@ -29,6 +29,16 @@ def bird_dir() -> Path:
     return _benchmark("bird", "dev.json")
 
 
+@pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """Inputs with the value that is right: the folder `cases` beside the data, or `shared/cases`."""
+    data = os.environ.get("ROLLSQL_DATA")
+    cases = (Path(data).parent if data else ROOT.parent / "shared") / "cases"
+    if not cases.is_dir():
+        pytest.skip(f"no cases in {cases}")
+    return cases
+
+
 def pytest_configure() -> None:
     """A shell's background job ignores Ctrl-C, and so would the commands whose answer to it is tested."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

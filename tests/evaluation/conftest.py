@@ -12,9 +12,3 @@ def vectors_dir() -> Path:
     if not (beside / "vectors").is_dir():
         pytest.skip(f"no official verdicts in {beside / 'vectors'}")
     return beside / "vectors"
-
-
-@pytest.fixture(scope="session")
-def cases_dir(vectors_dir: Path) -> Path:
-    """Inputs with the value that is right: the folder `cases` beside the vectors."""
-    return vectors_dir.parent / "cases"
