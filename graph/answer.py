@@ -76,6 +76,7 @@ _LONGEST_PREFIX = 48
 _LONGEST_VALUE = 2_000
 _DEEPEST = 3
 _MOST_MARKS = 100
+_MOST_BLANKS = 400
 
 _FENCE, _FIELD, _LINE, _PHRASE = range(4)
 
@@ -158,12 +159,12 @@ def _statements(text: str, depth: int) -> Iterator[_Found]:
         elif mark["comment"]:
             stop = text.find("*/", at, at + LONGEST_COMMENT)
             at = at if stop < 0 else stop + 2
-            opened = at if not text[opened : mark.start()].strip() else opened
+            opened = at if _blank(text, opened, mark.start()) else opened
         elif mark["remark"]:
             if not text[max(0, mark.start() - _LONGEST_PREFIX) : mark.start()].rpartition("\n")[2].strip():
                 stop = text.find("\n", at)
                 at = len(text) if stop < 0 else stop
-                opened = at if not text[opened : mark.start()].strip() else opened
+                opened = at if _blank(text, opened, mark.start()) else opened
         elif mark["tag"] or mark["tag2"]:
             block, tag, opened = block + 1, not (mark["shut"] or mark["shut2"]), at
         elif not mark["word"]:
@@ -197,6 +198,10 @@ def _statements(text: str, depth: int) -> Iterator[_Found]:
                 place = _FENCE if fence else _FIELD if tag else _LINE if fresh and not inline else _PHRASE
             yield _Found(sql, place, block, False, _asks(sql))
             opened = at
+
+
+def _blank(text: str, start: int, end: int) -> bool:
+    return end - start <= _MOST_BLANKS and not text[start:end].strip()
 
 
 def _fresh(text: str, start: int) -> bool:
