@@ -60,13 +60,13 @@ class CommandLine(argparse.ArgumentParser):
 
 
 def exit_on_cluster_error(main: Callable[P, int]) -> Callable[P, int]:
-    """Make a command's `main` print a ClusterError to stderr and return 2; Ctrl-C returns 130."""
+    """Make a command's `main` print a ClusterError or OSError to stderr and return 2; Ctrl-C returns 130."""
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             return main(*args, **kwargs)
-        except ClusterError as error:
+        except (ClusterError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return USER_ERROR_EXIT
         except KeyboardInterrupt:

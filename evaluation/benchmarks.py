@@ -9,7 +9,6 @@ own     DATA/<split>.jsonl with {"db_id", "question", "sql"} per line, DATA/<db_
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import sqlite3
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from evaluation.errors import UserError
+from evaluation.text_files import read_records, read_text
 from graph.database import DatabaseError
 from graph.reader import check_database
 
@@ -51,13 +51,17 @@ class Example:
 
 @dataclass(frozen=True)
 class Split:
-    """A split in file order. positions[i] is the place of examples[i] in the file of `total` questions; they differ
-    when the database of some question is missing."""
+    """A split in file order. questions: (id, db_id) of every question of the file; positions[i] is the place of
+    examples[i] among them; they differ when the database of some question is missing."""
 
     examples: tuple[Example, ...]
     positions: tuple[int, ...]
-    total: int
+    questions: tuple[tuple[str, str], ...]
     tables: Path | None = None  # the benchmark's tables.json, where it has one
+
+    @property
+    def total(self) -> int:
+        return len(self.questions)
 
     @property
     def dropped(self) -> int:
@@ -133,33 +137,8 @@ def load_split(benchmark: str, split: str, data_dir: Path | None = None) -> Spli
     examples = (_example(layout, split, place, record, files, path) for place, record in kept)
     tables = data / layout.tables
     positions = tuple(place for place, _ in kept)
-    return Split(_unique_ids(examples, path), positions, len(records), tables if tables.is_file() else None)
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The objects of a .jsonl file (one per line) or of a .json file (a list). UserError names file and line."""
-    text = read_text(path)
-    if path.suffix == ".jsonl":
-        lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-        records = [_parse(line, path, number) for number, line in lines]
-    else:
-        records = _parse(text, path, 1)
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise UserError(f"{path} must hold a list of JSON objects, one per question")
-    if not records:
-        raise UserError(f"{path} holds no questions")
-    return records
-
-
-def read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} must be UTF-8 text; byte {error.start} is not") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    questions = tuple((_id(layout, split, place, record), record["db_id"]) for place, record in enumerate(records))
+    return Split(_unique_ids(examples, path), positions, questions, tables if tables.is_file() else None)
 
 
 def check_sqlite(path: Path) -> None:
@@ -241,16 +220,6 @@ def _data_directory(benchmark: str, data_dir: Path | None) -> Path:
     return data_dir
 
 
-def _parse(text: str, path: Path, first_line: int) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = first_line + error.lineno - 1
-        raise UserError(f"{path}, line {line}, column {error.colno}: malformed JSON ({error.msg})") from None
-    except RecursionError:
-        raise UserError(f"{path}, line {first_line}: JSON nested too deeply") from None
-
-
 def _db_ids(records: list[dict[str, Any]], path: Path) -> list[str]:
     places = enumerate(records, 1)
     return sorted({check_db_id(record.get("db_id"), f"{path}, question {place}") for place, record in places})
@@ -263,7 +232,7 @@ def _example(
         if not isinstance(record.get(name), str):
             raise UserError(f"{path}, question {place + 1}: {name!r} must be a text, got {record.get(name)!r}")
     return Example(
-        id=str(record.get(layout.id, f"{split}-{place:05d}")),
+        id=_id(layout, split, place, record),
         db_id=record["db_id"],
         question=record["question"],
         evidence=str(record.get("evidence") or ""),
@@ -271,6 +240,10 @@ def _example(
         database=str(files[record["db_id"]].absolute()),
         hardness=str(record.get(layout.hardness) or ""),
     )
+
+
+def _id(layout: _Layout, split: str, place: int, record: dict[str, Any]) -> str:
+    return str(record.get(layout.id, f"{split}-{place:05d}"))
 
 
 def _unique_ids(examples: Iterable[Example], path: Path) -> tuple[Example, ...]:

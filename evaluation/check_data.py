@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evaluation import clock
-from evaluation.benchmarks import Example, load_split, read_records, read_text
+from evaluation.benchmarks import Example, load_split
 from evaluation.blind import is_blind
 from evaluation.command import CommandLine, add_benchmark, at_least, check_output
 from evaluation.compare import is_tied
@@ -25,6 +25,7 @@ from evaluation.errors import UserError, exit_on_user_error
 from evaluation.judge import GOLD_PATIENCE, Gold, Judge
 from evaluation.sandbox import Limits
 from evaluation.score import write_whole
+from evaluation.text_files import read_records, read_text
 
 Problem = Literal[
     "failed", "timeout", "too_large", "empty", "nulls", "blind", "no_table", "time", "chance", "tied", "open"

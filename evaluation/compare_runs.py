@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks import read_records
 from evaluation.command import CommandLine, check_output
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.metrics import Z_95, share
 from evaluation.score import RULERS, write_whole
+from evaluation.text_files import read_records
 
 Verdicts = Mapping[str, bool]  # question id -> right or not
 

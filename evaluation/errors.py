@@ -5,14 +5,16 @@
     ├── graph.schema.SchemaError        a database that cannot be described ├─ one screen on stderr, exit code 2
     └── cluster.errors.ClusterError     resources that are not there        ┘
 
-A full disk (an OSError) is said in the same way. Any other exception is a bug of ours and keeps its traceback. A
-UserError says what must hold, what was given, where, and what to do.
+An OSError (a file that may not be read, a full disk, a host that does not answer) is said in the same way. Any other
+exception is a bug of ours and keeps its traceback. A UserError says what must hold, what was given, where, and what to
+do.
 """
 
 from __future__ import annotations
 
 import errno
 import functools
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from typing import ParamSpec
 P = ParamSpec("P")
 USER_ERROR_EXIT = 2
 INTERRUPTED_EXIT = 130
+PIPE_EXIT = 141
 _OTHER_USER_ERRORS = (("graph.schema", "SchemaError"), ("cluster.errors", "ClusterError"))
 _DISK_FULL = (
     "The disk must have room for what a command writes: free some, or name another disk (run.dir=…, --out). Results "
@@ -44,14 +47,25 @@ def exit_on_user_error(main: Callable[P, int]) -> Callable[P, int]:
         except KeyboardInterrupt:
             print(f"interrupted; start again with: {shlex.join(sys.orig_argv)}", file=sys.stderr)
             return INTERRUPTED_EXIT
+        except BrokenPipeError:  # the reader of our output has left, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return PIPE_EXIT
         except Exception as error:
-            if not isinstance(error, _user_error_types()) and not is_disk_full(error):
+            if not isinstance(error, (*_user_error_types(), OSError)):
                 raise
-            text = f"{error}\n{_DISK_FULL}" if is_disk_full(error) else str(error)
+            text = f"{error}\n{_DISK_FULL}" if is_disk_full(error) else _said(error)
             print(f"error: {one_screen(text)}", file=sys.stderr)
             return USER_ERROR_EXIT
 
     return wrapped
+
+
+def _said(error: Exception) -> str:
+    """An OSError of the system in its words, the file first: config.toml: Permission denied."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return ": ".join([" → ".join(names), error.strerror] if names else [error.strerror])
 
 
 def is_disk_full(error: BaseException) -> bool:

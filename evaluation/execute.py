@@ -2,8 +2,9 @@
 
 python -m evaluation.execute --db FILE [--deadline-s 1] < statements.jsonl
 
-Each line is {"id", "sql": "…" | ["…", …]}; each gives one line {"id", "status", "rows", "seconds", "error",
-"tables_read"}, in order. A list of statements has the status of its last refused or failed statement, else of the last.
+Each line, or item of one JSON list, is {"id", "sql": "…" | ["…", …]}; each gives one line {"id", "status", "rows",
+"seconds", "error", "tables_read"}, in order. A list of statements has the status of its last refused or failed
+statement, else of the last.
 """
 
 from __future__ import annotations
@@ -19,9 +20,28 @@ from evaluation.benchmarks import readable
 from evaluation.command import CommandLine, file, seconds
 from evaluation.errors import exit_on_user_error
 from evaluation.sandbox import Execution, Limits, Sandbox
+from evaluation.text_files import encoding_of
 
 LONGEST_LINE = 64 * 2**20  # characters
 Statements = tuple[Any, list[str] | str]  # id, SQL texts; or id, what is wrong with the line
+
+
+def statement_lines(lines: Iterable[str]) -> Iterator[str]:
+    """A line per statement as it comes; a JSON list, which may go over several lines, is taken apart."""
+    lines = iter(lines)
+    for line in lines:
+        if not line.lstrip().startswith("["):
+            yield line
+            continue
+        parts, length = [line], len(line)
+        while length <= LONGEST_LINE and (more := next(lines, "")):
+            parts.append(more)
+            length += len(more)
+        text = "".join(parts)
+        try:
+            yield from map(json.dumps, json.loads(text))
+        except (json.JSONDecodeError, RecursionError):
+            yield text
 
 
 def read_statement(line: str) -> Statements:
@@ -53,7 +73,7 @@ def outcome(executions: Sequence[Execution]) -> Execution:
 
 
 def run(sandbox: Sandbox, database: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
+    for line in statement_lines(lines):
         if line.strip():
             name, statements = read_statement(line)
             if isinstance(statements, str):
@@ -94,7 +114,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     readable(options.db)
-    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    encoding = encoding_of(sys.stdin.buffer.peek(4)[:4])  # type: ignore[union-attr]
+    sys.stdin.reconfigure(encoding=encoding, errors="surrogateescape")  # type: ignore[union-attr]
     with Sandbox(Limits(deadline_s=options.deadline_s)) as sandbox:
         for row in run(sandbox, str(options.db.absolute()), bounded(sys.stdin)):
             print(json.dumps(row), flush=True)

@@ -8,15 +8,14 @@ The first prints {"wrapping": share of golds kept}, the second a line {"id", "sq
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks import read_records, read_text
+from evaluation.command import CommandLine, file, folder
 from evaluation.errors import UserError, exit_on_user_error
+from evaluation.text_files import parse_json, read_records, read_text
 from graph.answer import extract_sql
 
 GOLDS = (("spider/dev.json", "query"), ("bird/dev.json", "SQL"))
@@ -89,11 +88,9 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m evaluation.extraction", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--data", type=Path, help="a directory with spider/dev.json and bird/dev.json")
-    parser.add_argument("--answers", type=Path, help='extract from each line\'s "answer" instead')
+    parser = CommandLine("evaluation.extraction", (__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=folder, help="a directory with spider/dev.json and bird/dev.json")
+    parser.add_argument("--answers", type=file, help='extract from each line\'s "answer" instead')
     args = parser.parse_args(argv)
     if args.answers:
         for row in extracted(args.answers):
@@ -120,23 +117,11 @@ def shares_kept(queries: Sequence[str]) -> dict[str, float]:
 
 
 def extracted(answers: Path) -> Iterator[dict[str, str]]:
-    for place, line in enumerate(read_text(answers).split("\n"), 1):
-        if line.strip():
-            row = _object(line, f"{answers}, line {place}")
-            yield {
-                "id": str(row.get("id", place)),
-                "sql": extract_sql(_text(row, "answer", f"{answers}, line {place}")),
-            }
-
-
-def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{where} must be a JSON object: {error}") from None
-    if not isinstance(row, dict):
-        raise UserError(f'{where} must be a JSON object with "answer", got {line[:60]!r}')
-    return row
+    for place, row in enumerate(parse_json(read_text(answers), answers), 1):
+        where = f"{answers}, answer {place}"
+        if not isinstance(row, dict):
+            raise UserError(f'{where} must be a JSON object with "answer", got {str(row)[:60]!r}')
+        yield {"id": str(row.get("id", place)), "sql": extract_sql(_text(row, "answer", where))}
 
 
 def _text(row: dict[str, Any], field: str, where: object) -> str:
@@ -146,4 +131,4 @@ def _text(row: dict[str, Any], field: str, where: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import spider_execution
-from evaluation.benchmarks import Example, read_records
+from evaluation.benchmarks import Example
 from evaluation.bird import ex_bird, soft_f1
 from evaluation.efficiency import Stopwatch
 from evaluation.errors import UserError
@@ -21,6 +21,7 @@ from evaluation.exact_match import MatchSchema, em_spider, hardness, match_schem
 from evaluation.judge import Judge, Verdict
 from evaluation.sandbox import Execution, Limits, is_no_query
 from evaluation.taxonomy import error_class
+from evaluation.text_files import read_records
 from graph.introspect import schema_from_sqlite
 from graph.schema import Schema, SchemaError
 

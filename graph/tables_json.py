@@ -101,7 +101,7 @@ def _keys(schema: Schema) -> list[str]:
 def _entries(path: Path) -> dict[str, tuple[dict[str, Any], str]]:
     """db_id -> the entry and where it stands."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())  # which knows byte-order marks
     except (OSError, ValueError, RecursionError) as error:
         raise SchemaError(f"{path} must be a tables.json file of Spider or BIRD: {error}") from error
     if not isinstance(content, list):

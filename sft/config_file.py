@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from evaluation.benchmarks import read_text
 from evaluation.errors import UserError
+from evaluation.text_files import read_text
 from sft.config import Settings
 from sft.meant import nearest
 from sft.model_files import shipped

@@ -39,7 +39,7 @@ def commands() -> dict[str, str]:
     """Command -> the module with its main."""
     found = {}
     for file in sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")):
-        if "raise SystemExit(main())" in file.read_text():
+        if 'if __name__ == "__main__"' in (text := file.read_text()) and "def main(argv" in text:
             module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
             found[module.removesuffix(".__main__")] = module
     return found

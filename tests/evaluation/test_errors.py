@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cluster.errors import ClusterError
@@ -21,13 +23,22 @@ def test_a_user_error_is_one_message_and_exit_code_2(error: Exception, capsys: p
     assert capsys.readouterr().err == "error: no such file\n"
 
 
-def test_a_full_disk_is_a_user_error_and_other_errors_of_files_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_error_of_the_system_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for error, says in (
+        (PermissionError(13, "Permission denied", "/x/config.toml"), "/x/config.toml: Permission denied"),
+        (OSError(18, "Invalid cross-device link", "a", None, "b"), "a → b: Invalid cross-device link"),
+        (ConnectionError("no answer"), "no answer"),
+        (TimeoutError(), "TimeoutError"),
+    ):
+        assert command(error) == 2
+        assert capsys.readouterr().err == f"error: {says}\n"
+
+
+def test_a_full_disk_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     with open("/dev/full", "w") as full, pytest.raises(OSError) as caught:
         full.write("x" * 1_000_000)
     assert command(caught.value) == 2
     assert "No space left on device\nThe disk must have room" in capsys.readouterr().err
-    with pytest.raises(FileNotFoundError):
-        command(FileNotFoundError(2, "no such file"))
 
 
 def test_ctrl_c_is_130_and_success_is_0() -> None:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from evaluation.benchmarks import read_records
 from evaluation.extraction import GOLDS, WRAPPINGS, main, shares_kept
+from evaluation.text_files import read_records
 
 QUERIES = ["SELECT count(*) FROM singer", "select name from singer where country = \"France\" and note like '%;%'"]
 
@@ -24,7 +24,7 @@ def test_answers_of_a_file_become_lines_of_sql(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "content, message",
-    [("{", "line 1 must be a JSON object"), ("[1]", 'with "answer"'), ('{"answer": 3}', "must be a text, got 3")],
+    [("{", "line 1, column 2: malformed JSON"), ("[1]", 'with "answer"'), ('{"answer": 3}', "must be a text, got 3")],
 )
 def test_what_is_no_file_of_answers_is_said_in_one_line(tmp_path, capsys, content, message):
     answers = tmp_path / "answers.jsonl"

@@ -84,8 +84,8 @@ def test_a_text_file_has_a_query_per_line_and_an_empty_line_is_no_prediction(dat
         ("p.jsonl", '{"id": "q0", "sql": ""}\n{"id": "q9", "sql": ""}', "not in the split (its first is 'q0'): q9"),
         ("p.jsonl", '{"id": "q0", "sql": ""}\n{"id": "q0", "sql": ""}', "more than once: q0"),
         ("p.jsonl", '{"id": "q0", "sql": ""}', "2 of 3 questions have no prediction: q1, q2"),
-        ("p.jsonl", '{"id": "q0", "sql": ""}\n{"id', "line 2: malformed JSON"),
-        ("p.jsonl", '{"id": "q0", "sql": 5}', 'line 1: must be an object {"id": …, "sql": "…"}'),
+        ("p.jsonl", '{"id": "q0", "sql": ""}\n{"id', "line 2, column 2: malformed JSON"),
+        ("p.jsonl", '{"id": "q0", "sql": 5}', 'prediction 1: must be an object {"id": …, "sql": "…"}'),
     ],
 )
 def test_a_bad_prediction_file_is_one_message_and_nothing_is_written(
@@ -122,6 +122,20 @@ def test_statements_in_answers_out_one_line_each(
     assert answers[0]["rows"] == [[2001]]
     assert answers[0]["tables_read"] == ["t"]
     assert answers[3]["rows"] == [[{"hex": "00ff"}, {"real": "inf"}, "a\udcffb"]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_statements_may_be_a_list_and_have_a_byte_order_mark(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], encoding: str, as_list: bool
+) -> None:
+    rows = [{"id": 1, "sql": "SELECT 'é'"}, {"id": 2, "sql": "SELECT 2"}]
+    text = json.dumps(rows, indent=1, ensure_ascii=False) if as_list else "\n".join(map(json.dumps, rows))
+    (data / "statements.jsonl").write_text(text, encoding=encoding)
+    with (data / "statements.jsonl").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert execute.main(["--db", str(data / "victim.sqlite")]) == 0
+    assert [json.loads(line)["rows"] for line in capsys.readouterr().out.splitlines()] == [[["é"]], [[2]]]
 
 
 def test_the_interval_is_wilsons() -> None:
