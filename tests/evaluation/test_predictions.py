@@ -2,6 +2,8 @@
 
 import codecs
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,7 +136,8 @@ def test_text_in_no_encoding_names_the_byte(tmp_path):
 def test_questions_with_a_mark_as_a_list_where_lines_are_expected(tmp_path):
     rows = [{"db_id": "shop", "question": "How many?", "sql": "SELECT count(*) FROM t"}] * 2
     (tmp_path / "dev.jsonl").write_bytes(codecs.BOM_UTF8 + json.dumps(rows, indent=1).encode())
-    (tmp_path / "shop.sqlite").write_bytes(b"SQLite format 3\0")
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection:
+        connection.execute("CREATE TABLE t (a)")
     assert [e.question for e in load_examples("own", "dev", tmp_path)] == ["How many?"] * 2
 
 
