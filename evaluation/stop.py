@@ -91,10 +91,11 @@ def _leave(number: signal.Signals) -> None:
     for stream in (1, 2):  # what dies with the children may complain, and so may whoever waits for them
         with suppress(OSError):
             os.dup2(nowhere, stream)
-    console.log_line(line)
     _end_children()
+    console.log_line(line)
     with suppress(OSError):
-        os.write(terminal, f"\r{line}\n".encode())
+        over_the_echo = "\r" if os.isatty(terminal) else ""  # a terminal has just shown ^C
+        os.write(terminal, f"{over_the_echo}{line}\n".encode())
     os._exit(128 + number)
 
 
