@@ -31,7 +31,7 @@ from evaluation.errors import UserError
 from sft.chat import Chat
 from sft.device import detect, release_memory
 from sft.directories import HeldDirectory
-from sft.model_files import context_length, layer_projections, stop_token_ids
+from sft.model_files import context_length, stop_token_ids
 from sft.sampling import Sample, Sampling, Stats, prompt_seed
 
 if TYPE_CHECKING:
@@ -397,6 +397,8 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
+    from sft.policy import adapted_layers
+
     slots = config.live_versions + 1  # a new version is registered before the oldest is dropped
     args = EngineArgs(
         model=config.model,
@@ -417,7 +419,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         max_loras=slots,
         max_cpu_loras=slots,
         max_lora_rank=snap_rank(config.max_lora_rank),
-        lora_target_modules=layer_projections(Path(config.model)) or None,
+        lora_target_modules=adapted_layers(Path(config.model)) or None,
         logprobs_mode="processed_logprobs",
         max_logprobs=1,
         enforce_eager=on_cpu,
@@ -425,7 +427,26 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         use_tqdm_on_load=False,
         disable_log_stats=True,
     )
+    _require_adapters(args)
     return LLMEngine.from_engine_args(args)
+
+
+def _require_adapters(args: Any) -> None:
+    """UserError unless vLLM has the model's architecture, and takes adapters for it."""
+    from vllm.model_executor.models import supports_lora
+
+    try:
+        config = args.create_model_config()
+        architecture, _ = config.registry.resolve_model_cls(config.architectures, config)
+    except ValueError as error:
+        said = str(error).partition("Value error, ")[2] or str(error)  # pydantic wraps what vLLM says
+        why = said.strip().partition("\n")[0].partition(" [type=")[0][:300]
+        raise UserError(f"the engine cannot serve the model {args.model}: {why}") from error
+    if not supports_lora(architecture):
+        raise UserError(
+            f"the engine cannot serve the model {args.model}: vLLM takes no adapters for {architecture.__name__}, so "
+            "neither its evaluation nor RL can run; give a model of another architecture"
+        )
 
 
 def _sampling_params(sampling: Sampling, index: int, stop_ids: list[int]) -> Any:

@@ -75,18 +75,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"{path} must be a JSON object, got a {type(found).__name__}")
     return found
-
-
-def layer_projections(model: Path) -> list[str]:
-    """Last names of the matrices inside a model's layers (q_proj, …): what an adapter may change.
-
-    Embeddings and head are not among them: vLLM's LoRA wrapper of the head fails when prompts are scored.
-    """
-    from safetensors import safe_open
-
-    found: set[str] = set()
-    for file in sorted(model.glob("*.safetensors")):
-        with safe_open(file, "pt") as tensors:
-            names = [name for name in tensors.keys() if ".layers." in name and name.endswith(".weight")]  # noqa: SIM118
-            found.update(n.split(".")[-2] for n in names if len(tensors.get_slice(n).get_shape()) == 2)
-    return sorted(found)

@@ -255,6 +255,14 @@ def fingerprint(path: str) -> str:
     return digest.hexdigest()
 
 
+def adapted_layers(directory: Path) -> list[str]:
+    """`linear_layers` of the model in a directory, without its weights. Experts that are one tensor for all are not
+    among them, so that an engine keeps no room for their adapters."""
+    config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    with torch.device("meta"):
+        return linear_layers(transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+
+
 def linear_layers(base: PreTrainedModel) -> list[str]:
     """The last names of all linear layers, the head excluded: q_proj, up_proj, … as the architecture has them."""
     head = base.get_output_embeddings()

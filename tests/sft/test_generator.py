@@ -30,6 +30,7 @@ from sft.generator import (
 from sft.model_files import stop_token_ids
 from sft.policy import PolicyVersion, load_model, publish, read_adapter
 from sft.sampling import prompt_seed
+from tests.sft.families import OTHERS, tiny
 from tests.sft.test_adapter import foreign
 from tests.toy_model import make_toy_model
 
@@ -316,6 +317,18 @@ def test_a_model_that_is_not_there_or_too_short_a_context_is_a_user_error(model_
         Generator(GeneratorConfig(str(model_path), max_model_len=2048))
     with pytest.raises(UserError, match="kv_cache_gib = 1e-05 is too small"):
         Generator(GeneratorConfig(str(model_path), kv_cache_gib=0.00001))
+
+
+@pytest.mark.parametrize(
+    ("family", "why"),
+    [("bloom", "vLLM takes no adapters for BloomForCausalLM"), ("codegen", "CodeGenForCausalLM")],
+)
+def test_a_model_that_vllm_cannot_serve_with_adapters_is_refused_by_name(family: str, why: str, tmp_path: Path) -> None:
+    make_toy_model(tmp_path)
+    tiny(*OTHERS[family]).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=f"the engine cannot serve the model .*{why}") as caught:
+        Generator(GeneratorConfig(str(tmp_path), dtype="float32", max_model_len=128, kv_cache_gib=0.1))
+    assert "\n" not in str(caught.value) and "pydantic" not in str(caught.value)
 
 
 def test_ranks_snap_up_and_seeds_do_not_collide() -> None:
