@@ -1,36 +1,32 @@
 """Bytes that an RL run holds, by process and part: formulas over a model's shape. No weights are read.
 
-What sft.plan counts for training is taken from there. The engine's parts follow the arguments that `sft/generator.py`
-gives to vLLM. Activations, logits and CUDA graphs are estimates that no GPU has confirmed.
+What the learner holds is counted as in sft.plan, what the engine holds in `sft/engine_memory.py`.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from pathlib import Path
 
+from cluster.resources import machine
 from evaluation.errors import UserError
 from rl.config import RlConfig
 from sft import plan as sft_plan
 from sft.adapter import CONFIG, largest_rank, read_config
 from sft.config import SftConfig, SftTrainConfig
-from sft.generator import snap_rank
-from sft.shapes import PUBLISHED, ModelShape, local_directory, shape_of
+from sft.engine_memory import BYTES, Served, check_here
+from sft.shapes import ModelShape, shape_of
 from sft.stores import is_url
 
 GIB, MIB = 2**30, 2**20
-BYTES = {"bfloat16": 2, "float32": 4}
-CONTEXT_GIB = sft_plan.CONTEXT_GIB
 MOST_ON_CPU = 1_000_000_000  # parameters
-GRAPHS_GIB = 0.6  # CUDA graphs of an engine with LoRA
-ENGINE_BATCH_TOKENS = 8192  # of one forward of the engine, at least
-LIVE_ADAPTERS = 3  # two policy versions, and one on its way
 # Resident on a host before the first weight: Python, torch, Ray's worker; with CUDA its libraries and buffers. The
 # bundled model's processes had 0.4, 0.4, 1.0 and 0.1 GiB of their own on a CPU, and shared libraries besides.
 PROCESS_GIB = {"driver": 1.0, "learner": 1.5, "engine": 2.0, "reward worker": 0.5}
 CUDA_HOST_GIB = 2.5
-OBJECT_STORE_GIB = 0.25
+LEAST_STORE = 256 * MIB
 ROLLOUT_TOKEN_BYTES = 12  # in a Parquet file: an answer's id and its log-probability
 
 
@@ -72,51 +68,45 @@ def _as_sft(config: RlConfig, rank: int) -> SftConfig:
     return SftConfig(model=config.model, lora=config.lora.model_copy(update={"r": rank}), train=train)
 
 
-def engine_memory(config: RlConfig, shape: ModelShape, tensor_parallel: int = 1) -> dict[str, int]:
-    """Bytes by part of an engine on each of its GPUs. The KV cache is what each GPU gets, not a share."""
-    width = BYTES[config.model.dtype]
-    tokens = max(ENGINE_BATCH_TOKENS, config.model.max_length)
-    per_token = width * (4 * shape.hidden + 2 * shape.query + 3 * shape.intermediate)
-    # Raw in model.dtype, then fp32, then its log-softmax: of a sampling step, or of one prompt that the canary scores.
-    rows = max(config.engine.max_num_seqs, config.model.max_length)
-    adapter = shape.adapter_parameters(snap_rank(adapter_rank(config)))
-    return {
-        f"weights, {config.model.dtype}": math.ceil(width * shape.parameters / tensor_parallel),
-        "KV cache": round(config.engine.kv_cache_gib * GIB),
-        f"{LIVE_ADAPTERS} adapter slots, {config.model.dtype}": LIVE_ADAPTERS * width * adapter,
-        f"forward of {tokens:,} tokens": tokens * per_token,
-        "logits": rows * shape.vocab * (width + 8),
-        "CUDA graphs": round(GRAPHS_GIB * GIB),
-        "CUDA context": round(CONTEXT_GIB * GIB),
-    }
+def live_versions(config: RlConfig) -> int:
+    """Policies that an engine serves at once: those of waiting batches, the newest, and the one before it."""
+    return config.rollout.staleness + 2
 
 
-def export_memory(config: RlConfig, shape: ModelShape) -> dict[str, int]:
-    """Bytes by part while the served base is made, once per machine, before the engine starts; empty without 4 bits."""
-    if config.model.quantization == "none":
-        return {}
-    width = BYTES[config.model.dtype]
-    rest = width * (shape.parameters - shape.linear_weights)
-    return {
-        f"plain base, {config.model.dtype}": width * shape.parameters,
-        "base, NF4": sft_plan.four_bit_bytes(shape) + rest,
-        "CUDA context": round(CONTEXT_GIB * GIB),
-    }
+def served(config: RlConfig, shape: ModelShape) -> Served:
+    """What each engine of the run serves."""
+    engine, model = config.engine, config.model
+    rank, live = adapter_rank(config), live_versions(config)
+    return Served(shape, model.dtype, model.max_length, rank, engine.max_num_seqs, live, engine.tensor_parallel)
 
 
-def kv_bytes_per_token(config: RlConfig, shape: ModelShape) -> int:
-    """Keys and values of one token over all layers."""
-    directory = local_directory(config.model.path)
-    if directory is None:
-        published = PUBLISHED[config.model.path]
-        width = published.kv_heads * published.head_dim
-    else:
-        from transformers import AutoConfig
+def object_store_bytes(config: RlConfig, shape: ModelShape) -> int:
+    """What Ray's object store must hold: after each step the learner's state goes to the driver, which has the one
+    before it still, and an adapter to the engines, which may not all have fetched the last ones. As much again is left
+    for groups on their way. Beyond its size Ray goes on by way of the disk, many times slower."""
+    rank = adapter_rank(config)
+    adapter = shape.adapter_parameters(rank) * BYTES[config.model.dtype]
+    return LEAST_STORE + 2 * checkpoint_bytes(shape, rank) + (live_versions(config) + 1) * adapter
 
-        described = AutoConfig.from_pretrained(directory)
-        heads = described.num_attention_heads
-        width = shape.query // heads * int(getattr(described, "num_key_value_heads", None) or heads)
-    return 2 * shape.layers * width * BYTES[config.model.dtype]
+
+def object_store_mib(config: RlConfig) -> int:
+    """Of a Ray started here, MiB: as planned, within half of the machine's memory."""
+    try:
+        planned = object_store_bytes(config, shape_of(config.model.path))
+    except UserError:
+        planned = LEAST_STORE
+    return max(LEAST_STORE, min(planned, machine().memory_bytes // 2)) // MIB
+
+
+def require_kv_cache(config: RlConfig) -> None:
+    """UserError for an engine.kv_cache_gib that this machine cannot give, or that holds no context. A cluster elsewhere
+    is not looked into, and a model of unknown shape is let through."""
+    try:
+        shape = shape_of(config.model.path)
+    except UserError:
+        return
+    if not os.environ.get("RAY_ADDRESS"):
+        check_here("engine.kv_cache_gib", config.engine.kv_cache_gib, served(config, shape))
 
 
 def disk(config: RlConfig, shape: ModelShape) -> dict[str, int]:

@@ -20,9 +20,11 @@ from rl.placement import CPUS
 from sft import provenance
 from sft.adapter import check_adapter
 from sft.command import ConfigCommand
+from sft.engine_memory import engine_memory, export_memory
 from sft.shapes import ModelShape, local_directory, shape_of
 
 GIB = memory.GIB
+EXPORT = "engine, while the served base is made"
 CPU_PARAMETERS = 100_000_000
 """A base with fewer is planned for machines without a GPU unless --device says otherwise."""
 Device = Literal["cpu", "cuda"]
@@ -46,7 +48,8 @@ class Plan:
     """layouts: ways to lay the actors out, best first; any that fits will do.
 
     memory: bytes by process and part; kv_tokens: how many the KV cache holds; published: bytes from learner to engines
-    per step; reduced: bytes of gradients that each rank sends per step; paths: settings that name files.
+    per step; reduced: bytes of gradients that each rank sends per step; driver_bytes: of the driver's host memory, with
+    the object store; paths: settings that name files.
     """
 
     config: RlConfig
@@ -57,6 +60,7 @@ class Plan:
     kv_tokens: int
     published: int
     reduced: int
+    driver_bytes: int
     needs_data: bool
 
     @property
@@ -85,12 +89,13 @@ def plan(config: RlConfig, device: Device | None = None) -> Plan:
     return Plan(
         config,
         device,
-        layouts(config, parts, device),
+        layouts(config, parts, device, host_bytes(config, shape)),
         parts,
         memory.disk(config, shape),
-        int(config.engine.kv_cache_gib * GIB) // memory.kv_bytes_per_token(config, shape),
+        int(config.engine.kv_cache_gib * GIB) // memory.served(config, shape).kv_token,
         published=memory.BYTES[config.model.dtype] * trainable * config.engine.replicas,
         reduced=4 * trainable if config.learner.ranks > 1 else 0,
+        driver_bytes=host_bytes(config, shape)["driver"],
         needs_data=config.data.benchmark != "tiny",
     )
 
@@ -115,35 +120,45 @@ def process_memory(config: RlConfig, shape: ModelShape, device: Device) -> dict[
     """Bytes by process and part. On "cpu" the parts are in the node's memory, and nothing is CUDA's."""
     parts = {
         "learner": memory.learner_memory(config, shape),
-        "engine": memory.engine_memory(config, shape, config.engine.tensor_parallel),
-        "engine, while the served base is made": memory.export_memory(config, shape),
+        "engine": engine_memory(memory.served(config, shape), config.engine.kv_cache_gib),
+        EXPORT: export_memory(shape, config.model.dtype, config.model.quantization, host=device == "cpu"),
     }
     if device == "cpu":
         parts = {name: {k: v for k, v in part.items() if "CUDA" not in k} for name, part in parts.items()}
     return {name: part for name, part in parts.items() if part}
 
 
-def layouts(config: RlConfig, parts: Mapping[str, Mapping[str, int]], device: Device) -> dict[str, list[Bundle]]:
+def host_bytes(config: RlConfig, shape: ModelShape) -> dict[str, int]:
+    """Bytes of a node's memory that each kind of process takes beside its GPU's."""
+    export = export_memory(shape, config.model.dtype, config.model.quantization, host=True)
+    more = {
+        "driver": memory.object_store_bytes(config, shape),
+        "learner": round(memory.CUDA_HOST_GIB * GIB),
+        "engine": round(memory.CUDA_HOST_GIB * GIB) + sum(export.values()),
+    }
+    return {process: round(own * GIB) + more.get(process, 0) for process, own in memory.PROCESS_GIB.items()}
+
+
+def layouts(
+    config: RlConfig, parts: Mapping[str, Mapping[str, int]], device: Device, host: Mapping[str, int]
+) -> dict[str, list[Bundle]]:
     """cpu; or each on a GPU of its own, and where there are just two of them also both on one."""
     learner = sum(parts["learner"].values())
     engine = max(sum(part.values()) for name, part in parts.items() if name.startswith("engine"))
     ranks, engines, parallel = config.learner.ranks, config.engine.replicas, config.engine.tensor_parallel
-    rewards = Bundle("reward worker", config.reward.least_workers, CPUS, 0, 0, _host("reward worker", 0))
+    rewards = Bundle("reward worker", config.reward.least_workers, CPUS, 0, 0, host["reward worker"])
     both = [
-        Bundle("learner", ranks, CPUS, 1, learner, _host("learner", memory.CUDA_HOST_GIB)),
-        Bundle("engine", engines, CPUS, parallel, engine, _host("engine", memory.CUDA_HOST_GIB)),
+        Bundle("learner", ranks, CPUS, 1, learner, host["learner"]),
+        Bundle("engine", engines, CPUS, parallel, engine, host["engine"]),
     ]
     if device == "cpu":
-        moved = [replace(b, gpus=0, gpu_bytes=0, host_bytes=_host(b.name, b.gpu_bytes / GIB)) for b in both]
+        own = {name: round(gib * GIB) for name, gib in memory.PROCESS_GIB.items()}
+        moved = [replace(b, gpus=0, gpu_bytes=0, host_bytes=own[b.name] + b.gpu_bytes) for b in both]
         return {"on CPUs": [*moved, rewards]}
     apart = {"a GPU each": [*both, rewards]}
     if (ranks, engines, parallel) != (1, 1, 1):
         return apart
     return apart | {"one GPU for both": [*(replace(b, gpus=0.5) for b in both), rewards]}
-
-
-def _host(process: str, more_gib: float) -> int:
-    return round((memory.PROCESS_GIB[process] + more_gib) * GIB)
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -159,7 +174,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         ],
         "memory": plan.memory,
         "disk": plan.disk,
-        "driver_host_bytes": _host("driver", memory.OBJECT_STORE_GIB),
+        "driver_host_bytes": plan.driver_bytes,
         "published_bytes": plan.published,
         "reduced_bytes": plan.reduced,
         "kv_tokens": plan.kv_tokens,

@@ -26,9 +26,11 @@ from sft.adapter import largest_rank
 from sft.config import DataConfig, ModelConfig
 from sft.config_file import validate
 from sft.device import detect
+from sft.engine_memory import Served, kv_cache_gib
 from sft.examples import PromptEncoder
 from sft.generator import AdapterNotApplied, Generator, GeneratorConfig, Sample, Sampling
 from sft.model_files import context_length
+from sft.shapes import local_shape
 
 if TYPE_CHECKING:
     from sft.policy import PolicyVersion
@@ -141,13 +143,15 @@ def _encode(examples: list[Example], encoder: PromptEncoder) -> Questions:
 def _start(model: ModelConfig, adapter: PolicyVersion | None, seed: int) -> Generator:
     from sft.policy import served_base
 
-    device = detect()
+    device, directory = detect(), served_base(model)
+    rank = largest_rank(json.loads(adapter.adapter_config)) if adapter else 1
+    served = Served(local_shape(directory), model.dtype, model.max_length, rank)
     config = GeneratorConfig(
-        model=str(served_base(model)),
+        model=str(directory),
         dtype=model.dtype,
         max_model_len=model.max_length,
-        max_lora_rank=largest_rank(json.loads(adapter.adapter_config)) if adapter else 1,
-        kv_cache_gib=0.5 if device.kind == "cpu" else 0.3 * device.memory_gib,
+        max_lora_rank=rank,
+        kv_cache_gib=kv_cache_gib(served, device.memory_gib),
         seed=seed,
     )
     print(f"starting the engine on {device.name}", flush=True)

@@ -18,17 +18,15 @@ from evaluation.errors import exit_on_user_error
 from graph.writer import PromptStyle
 from sft.command import ConfigCommand
 from sft.config import SftConfig
+from sft.engine_memory import BYTES, CONTEXT_GIB, USABLE, Served, check_here, engine_memory, export_memory
 from sft.examples import PromptEncoder, training_examples
-from sft.shapes import Linear, ModelShape, local_directory, shape_of
+from sft.shapes import ModelShape, local_directory, shape_of
 
 GIB = 2**30
 GPU_SIZES_GIB = (16, 24, 40, 80)
-USABLE = 0.95  # of a GPU's memory: the rest goes to fragmentation
-CONTEXT_GIB = 0.8  # what CUDA, cuBLAS and bitsandbytes hold before the first weight
 # Measured with Qwen's vocabulary on 300 training questions of Spider; the example values of mschema cost most.
 CHARACTERS_PER_TOKEN = {"compact": 4.0, "ddl": 3.9, "mschema": 2.4}
 _TEMPLATE_TOKENS = 5  # of a message: its role and its marks
-_BYTES = {"bfloat16": 2, "float32": 4}
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,8 @@ class Questions:
 class Plan:
     """What a run takes. parameters: of the base; questions: None without data; steps: of the optimizer, None likewise.
 
-    memory: bytes by part, on one GPU.
+    memory: bytes by part of training, on one GPU; engine: of the dev engine, which shares it from the first evaluation
+    to the end, empty without one; export: while its base is made.
     """
 
     config: SftConfig
@@ -54,6 +53,8 @@ class Plan:
     questions: Questions | None
     steps: int | None
     memory: Mapping[str, int]
+    engine: Mapping[str, int]
+    export: Mapping[str, int]
 
     @property
     def share(self) -> float:
@@ -63,7 +64,8 @@ class Plan:
 
     @property
     def total_gib(self) -> float:
-        return sum(self.memory.values()) / GIB
+        beside = max(sum(self.engine.values()), sum(self.export.values()))
+        return (sum(self.memory.values()) + beside) / GIB
 
     @property
     def fitting(self) -> list[int]:
@@ -87,7 +89,8 @@ def plan(config: SftConfig, data: Path | None = None) -> Plan:
     if data is not None or config.data.benchmark == "tiny":
         questions = count_questions(config, data)
     steps = math.ceil(math.ceil(questions.kept / config.train.batch_size) * config.train.epochs) if questions else None
-    return Plan(config, shape.parameters, trainable, questions, steps, memory(config, shape))
+    engine, export = dev_memory(config, shape)
+    return Plan(config, shape.parameters, trainable, questions, steps, memory(config, shape), engine, export)
 
 
 def count_questions(config: SftConfig, data: Path | None) -> Questions:
@@ -130,7 +133,7 @@ def memory(config: SftConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes by part while it trains on its longest batch."""
     learns_all, four_bit = config.learns_all, config.model.quantization == "nf4"
     dtype = "float32" if learns_all else config.model.dtype  # weights that learn are kept in fp32
-    per_weight = _BYTES[dtype]
+    per_weight = BYTES[dtype]
     trainable = shape.parameters if learns_all else shape.adapter_parameters(config.lora.r)
     tokens = _batch_tokens(config)
     rest = shape.parameters - shape.linear_weights
@@ -142,25 +145,34 @@ def memory(config: SftConfig, shape: ModelShape) -> dict[str, int]:
         "gradients": 4 * trainable,
         "8-bit AdamW states": 2 * trainable + 2 * 4 * math.ceil(trainable / 256),  # two scales per block of 256
         "activations": activation_bytes(config, shape, tokens),
-        "largest layer, de-quantised": largest_layer(shape) * _BYTES[config.model.dtype] if four_bit else 0,
+        "largest layer, de-quantised": shape.largest_linear * BYTES[config.model.dtype] if four_bit else 0,
         "logits, by slices": logit_bytes(shape, tokens),
         "CUDA context": round(CONTEXT_GIB * GIB),
     }
     return {part: size for part, size in parts.items() if size}
 
 
+def dev_memory(config: SftConfig, shape: ModelShape) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes by part of the dev engine, and while its base is made; a model that learns whole is served as it is."""
+    if not config.dev.every:
+        return {}, {}
+    export = export_memory(shape, config.model.dtype, config.model.quantization, host=False)
+    return engine_memory(_served(config, shape), config.dev.kv_cache_gib), export
+
+
+def require_dev_engine(config: SftConfig) -> None:
+    """UserError for a dev.kv_cache_gib that this machine cannot give, or that holds no context."""
+    if config.dev.every:
+        check_here("dev.kv_cache_gib", config.dev.kv_cache_gib, _served(config, shape_of(config.model.path)))
+
+
+def _served(config: SftConfig, shape: ModelShape) -> Served:
+    return Served(shape, config.model.dtype, config.model.max_length, config.lora.r)
+
+
 def four_bit_bytes(shape: ModelShape) -> int:
     """NF4 with double quantisation: half a byte per weight, a byte per 64, a float per 64 * 256; tables per layer."""
     return sum(linear.count * _four_bit_layer(linear.inputs * linear.outputs) for linear in shape.linears)
-
-
-def largest_layer(shape: ModelShape) -> int:
-    """Weights of the largest linear layer: bitsandbytes de-quantises one at a time."""
-
-    def size(linear: Linear) -> int:
-        return linear.inputs * linear.outputs
-
-    return max(map(size, shape.linears))
 
 
 def activation_bytes(config: SftConfig, shape: ModelShape, tokens: int) -> int:
@@ -199,11 +211,16 @@ def format_plan(plan: Plan) -> str:
         *_question_lines(plan),
         f"memory of a forward of {_batch_tokens(config):,} tokens, gradient checkpointing "
         f"{'on' if config.train.gradient_checkpointing else 'off'}, GiB",
-        *[f"  {part:<40}{size / GIB:>9.3f}" for part, size in plan.memory.items()],
+        *_part_lines(plan.memory),
+        *(["beside it, for dev evaluation, GiB", *_part_lines(plan.engine)] if plan.engine else []),
         f"  {'total':<40}{plan.total_gib:>9.3f}",
         _fit_line(plan),
     ]
     return "\n".join(lines)
+
+
+def _part_lines(parts: Mapping[str, int]) -> list[str]:
+    return [f"  {part:<40}{size / GIB:>9.3f}" for part, size in parts.items()]
 
 
 def _question_lines(plan: Plan) -> list[str]:
@@ -221,7 +238,9 @@ def _question_lines(plan: Plan) -> list[str]:
 
 def _fit_line(plan: Plan) -> str:
     if not plan.fitting:
-        return f"fits no GPU of up to {GPU_SIZES_GIB[-1]} GiB: lower train.token_budget or model.max_length"
+        return f"fits no GPU of up to {GPU_SIZES_GIB[-1]} GiB: lower train.token_budget or model.max_length" + (
+            " or set dev.every=0" if plan.engine else ""
+        )
     return "fits a GPU of " + ", ".join(map(str, plan.fitting)) + " GiB"
 
 

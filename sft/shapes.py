@@ -34,13 +34,15 @@ class Linear:
 class ModelShape:
     """What memory depends on. vocab: rows of the embedding; parameters: all of the base, tied ones once.
 
-    query: width of all attention heads together; linears: sorted, one entry per size.
+    query: width of all attention heads together; key: of all heads that hold keys, as wide as those of the values;
+    linears: sorted, one entry per size.
     """
 
     hidden: int
     layers: int
     intermediate: int
     query: int
+    key: int
     vocab: int
     parameters: int
     linears: tuple[Linear, ...]
@@ -48,6 +50,11 @@ class ModelShape:
     @property
     def linear_weights(self) -> int:
         return sum(linear.weights for linear in self.linears)
+
+    @property
+    def largest_linear(self) -> int:
+        """Weights of the largest linear layer: bitsandbytes de-quantises one at a time."""
+        return max((linear.inputs * linear.outputs for linear in self.linears), default=0)
 
     def adapter_parameters(self, rank: int) -> int:
         """A LoRA on every linear layer: A is rank x inputs, B is outputs x rank."""
@@ -84,6 +91,7 @@ class Published:
             layers=self.layers,
             intermediate=self.intermediate,
             query=self.heads * self.head_dim,
+            key=self.kv_heads * self.head_dim,
             vocab=self.vocab,
             parameters=self.layers * per_layer + embeddings + self.hidden,  # the last norm
             linears=linears,
@@ -100,6 +108,7 @@ class Published:
 
 # hidden, layers, intermediate, heads, kv heads, head dim, vocab: from the config.json of each model.
 PUBLISHED = {
+    "Qwen/Qwen2.5-Coder-0.5B-Instruct": Published(896, 24, 4864, 14, 2, 64, 151936, tied=True, qkv_bias=True),
     "Qwen/Qwen2.5-Coder-1.5B-Instruct": Published(1536, 28, 8960, 12, 2, 128, 151936, tied=True, qkv_bias=True),
     "Qwen/Qwen2.5-Coder-3B-Instruct": Published(2048, 36, 11008, 16, 2, 128, 151936, tied=True, qkv_bias=True),
     "Qwen/Qwen2.5-Coder-7B-Instruct": Published(3584, 28, 18944, 28, 4, 128, 152064, qkv_bias=True),
@@ -144,33 +153,72 @@ def local_shape(directory: Path) -> ModelShape:
     from transformers import AutoConfig
 
     try:
-        return shape_of_config(AutoConfig.from_pretrained(directory))
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{directory / 'config.json'} must describe a causal language model: {error}") from error
+        return shape_of_config(AutoConfig.from_pretrained(directory, trust_remote_code=False))
+    except Exception as error:  # whatever an architecture raises that is not known, not causal, lacks a library …
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise UserError(f"{directory / 'config.json'} must describe a causal language model: {why}") from error
 
 
 def shape_of_config(config: transformers.PretrainedConfig) -> ModelShape:
-    """Count the model of a transformers config, built on the meta device."""
+    """Count the language model of a transformers config, built on the meta device.
+
+    Architectures name their sizes differently, or not at all: what the config does not say is read off the layers.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
+    config = config.get_text_config()
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    head = model.get_output_embeddings()
-    linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    sizes = _linear_sizes(model)
+    vocab, width = model.get_input_embeddings().weight.shape
+    hidden = _number(config, "hidden_size") or width
+    heads = _number(config, "num_attention_heads") or 1
+    head = _number(config, "head_dim") or hidden // heads
     return ModelShape(
-        hidden=config.hidden_size,
-        layers=config.num_hidden_layers,
-        intermediate=config.intermediate_size,
-        query=config.num_attention_heads * _head_dim(config),
-        vocab=config.vocab_size,
+        hidden=hidden,
+        layers=_number(config, "num_hidden_layers") or _most_layers(model),
+        intermediate=_number(config, "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner")
+        or max((inputs for inputs, outputs in sizes if outputs == hidden), default=4 * hidden),
+        query=heads * head,
+        key=min(heads, _key_heads(config) or heads) * head,
+        vocab=vocab,
         parameters=sum(value.numel() for value in model.parameters()),
-        linears=_grouped([(linear.in_features, linear.out_features) for linear in linears]),
+        linears=_grouped(sizes),
     )
 
 
-def _head_dim(config: Any) -> int:
-    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+def _linear_sizes(model: transformers.PreTrainedModel) -> list[tuple[int, int]]:
+    """(inputs, outputs) of each linear layer but the head; GPT-2 has them as convolutions of width 1."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head, found = model.get_output_embeddings(), []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear) and layer is not head:
+            found.append((layer.in_features, layer.out_features))
+        elif isinstance(layer, Conv1D):
+            found.append((layer.weight.shape[0], layer.weight.shape[1]))
+    return found
+
+
+def _key_heads(config: Any) -> int | None:
+    """Heads that hold keys; multi-query attention (Falcon-7B, StarCoder) has one, and may name another number."""
+    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
+        return 1
+    return _number(config, "num_key_value_heads", "num_kv_heads")
+
+
+def _number(config: Any, *names: str) -> int | None:
+    """The first of these settings that is a positive whole number."""
+    values = (getattr(config, name, None) for name in names)
+    return next((value for value in values if type(value) is int and value > 0), None)
+
+
+def _most_layers(model: Any) -> int:
+    import torch
+
+    return max((len(layers) for layers in model.modules() if isinstance(layers, torch.nn.ModuleList)), default=1)
 
 
 def _grouped(sizes: list[tuple[int, int]]) -> tuple[Linear, ...]:

@@ -40,7 +40,14 @@ from rl.golds import dropped_before, useless, write_dropped
 from rl.journal import Clock, Journal
 from rl.learner import Learner
 from rl.learners import Learners
-from rl.memory import adapter_rank, require_disk, require_gpu_or_small
+from rl.memory import (
+    adapter_rank,
+    live_versions,
+    object_store_mib,
+    require_disk,
+    require_gpu_or_small,
+    require_kv_cache,
+)
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
 from rl.reward import RewardWorker, self_test
@@ -87,6 +94,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     began = time.perf_counter()
     if config.init_adapter:
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
+    require_kv_cache(config)
     examples = {split: load_examples(config.data.benchmark, split, data) for split in ("train", "dev")}
     encoder = _encoder(config)
     examples["train"] = _fitting(checked(examples["train"], config.data.checked), encoder)
@@ -101,7 +109,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         keeps_step(config, saved.step if saved else 0)
         clock = Clock(directory, began)
         print("starting Ray", flush=True)
-        stack.enter_context(start(num_cpus=_slots(config)))
+        stack.enter_context(start(num_cpus=_slots(config), object_store_mib=object_store_mib(config)))
         decided = dropped_before(directory, saved, identity)
         policy, rewards, questions = _assemble(config, examples["train"], encoder, decided, stack)
         write_dropped(directory, identity, questions.dropped)
@@ -165,7 +173,7 @@ def _assemble(
         flush=True,
     )
     ranks = [_spawn_learner(config, where, rank) for rank in range(config.learner.ranks)]
-    keep = config.rollout.staleness + 2
+    keep = live_versions(config)
     timeout_s = config.engine.timeout_s
     engines = [Engine(_spawn_engine(config, where, n, keep), timeout_s, keep) for n in range(config.engine.replicas)]
     learners = Learners(ranks, timeout_s, config.learner.learns_all)  # before a pool that takes what is left

@@ -41,6 +41,7 @@ from sft.dev import DevEvaluator
 from sft.device import detect
 from sft.documents import documents
 from sft.examples import PromptEncoder, TrainingExample, training_examples
+from sft.plan import require_dev_engine
 from sft.progress import DevWatch, Progress
 from sft.report import markdown, plot_dev, plot_loss
 from sft.spelling import respelled
@@ -99,6 +100,7 @@ def _prepare(config: SftConfig, data: Path | None) -> Job:
     encoder = PromptEncoder(
         tokenizer, config.data.prompt_style, config.model.max_length, config.data.prompt_budget
     )
+    require_dev_engine(config)
     examples = chosen_examples(config.data, config.run.seed, data)
     golds = checked_golds(config.run.path, examples)
     examples = [example for example in examples if example.id not in golds.dropped]

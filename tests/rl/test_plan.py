@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from cluster.resources import machine
 from evaluation.errors import UserError
 from rl import memory
 from rl.config import RlConfig
-from rl.plan import GIB, as_json, check_inputs, format_plan, layouts, main, plan
+from rl.plan import GIB, as_json, check_inputs, format_plan, host_bytes, main, plan
 from sft.config import ModelConfig, RunConfig
 from sft.config_file import load_config
+from sft.engine_memory import engine_memory
 from sft.policy import publish
 from sft.shapes import shape_of
 
@@ -39,7 +41,8 @@ def test_the_longest_group_is_one_prompt_and_k_answers_and_is_never_cut() -> Non
 
 def test_the_engine_holds_the_whole_base_in_16_bits_and_half_of_it_on_each_of_two_gpus() -> None:
     config, shape = settings(), shape_of(SEVEN)
-    one, two = memory.engine_memory(config, shape, 1), memory.engine_memory(config, shape, 2)
+    split = settings(engine={"tensor_parallel": 2})
+    one, two = (engine_memory(memory.served(c, shape), c.engine.kv_cache_gib) for c in (config, split))
     assert one["weights, bfloat16"] == 2 * 7_615_616_512 == 2 * two["weights, bfloat16"]
     assert one["KV cache"] == two["KV cache"] == GIB // 2
     # three adapters: 2 bytes x 32 x (inputs + outputs of each linear layer)
@@ -55,14 +58,53 @@ def test_a_kl_term_keeps_the_warm_up_beside_the_policy() -> None:
 
 def test_tokens_in_the_kv_cache_follow_from_the_heads_that_hold_keys_and_values() -> None:
     # Qwen2.5-7B: 28 layers x 4 heads x 128 x (key and value) x 2 bytes = 57,344 bytes; 6 GiB hold 112,347 tokens
-    assert memory.kv_bytes_per_token(settings(), shape_of(SEVEN)) == 57_344
+    assert memory.served(settings(), shape_of(SEVEN)).kv_token == 57_344
     assert plan(settings(engine={"kv_cache_gib": 6})).kv_tokens == 112_347
     tiny = RlConfig()
-    assert memory.kv_bytes_per_token(tiny, shape_of("sft/tiny")) == GIB // 4 // 174_762
+    assert memory.served(tiny, shape_of("sft/tiny")).kv_token == GIB // 4 // 174_762
 
 
 def test_a_cache_below_one_context_is_pointed_out() -> None:
     assert "TOO SMALL for one context of 2048" in format_plan(plan(settings(engine={"kv_cache_gib": 0.05})))
+
+
+def test_a_waiting_batch_takes_one_more_adapter_slot_of_every_engine() -> None:
+    config = settings(rollout={"staleness": 2})
+    assert "5 adapter slots, bfloat16" in plan(config).memory["engine"]  # 2 waiting, newest, one before it, one coming
+
+
+def test_the_export_takes_one_layer_of_the_gpu_and_the_plain_base_of_the_host() -> None:
+    made, shape = plan(settings(), "cuda"), shape_of(SEVEN)
+    on_gpu = sum(made.memory["engine, while the served base is made"].values())
+    assert on_gpu < 1.2 * GIB  # the largest matrix, 18,944 x 3,584, twice in bf16 and once in NF4, and the context
+    plain = settings(model={"path": SEVEN, "quantization": "none"})
+    assert host_bytes(settings(), shape)["engine"] - host_bytes(plain, shape)["engine"] == 2 * 7_615_616_512
+    on_cpu = plan(settings(), "cpu").memory["engine, while the served base is made"]
+    assert on_cpu == {"plain base, bfloat16": 2 * 7_615_616_512}
+
+
+def test_the_object_store_holds_the_states_of_two_steps_and_the_adapters_on_their_way() -> None:
+    # 80.7 M trained weights, 6 bytes each in a state and 2 in an adapter: 2 x 485 + 3 x 161 MB, and 256 MiB
+    shape = shape_of(SEVEN)
+    assert shape.adapter_parameters(32) == 80_740_352
+    expected = 2**28 + 2 * memory.checkpoint_bytes(shape, 32) + 3 * 2 * 80_740_352
+    assert memory.object_store_bytes(settings(), shape) == expected
+    assert memory.object_store_mib(settings()) in (expected >> 20, machine().memory_bytes >> 21)
+    assert plan(settings()).driver_bytes == GIB + expected
+    assert memory.object_store_mib(settings(model={"path": "nobody/unknown"})) == 256
+
+
+def test_a_kv_cache_beyond_this_machines_memory_is_refused_unless_the_cluster_is_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UserError, match="engine.kv_cache_gib = 1e[+]06 GiB is more than there is"):
+        memory.require_kv_cache(RlConfig.model_validate({"engine": {"kv_cache_gib": 1e6}}))
+    with pytest.raises(UserError, match="engine.kv_cache_gib = 1e-05 GiB is too small: one context of"):
+        memory.require_kv_cache(RlConfig.model_validate({"engine": {"kv_cache_gib": 1e-5}}))
+    memory.require_kv_cache(RlConfig())
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    memory.require_kv_cache(RlConfig.model_validate({"engine": {"kv_cache_gib": 1e6}}))
 
 
 def test_one_learner_and_one_engine_may_share_a_gpu_and_more_of_them_may_not() -> None:
@@ -116,7 +158,7 @@ def test_with_staleness_a_checkpoint_also_holds_the_policies_that_waiting_batche
 def test_reward_workers_on_auto_are_planned_as_one() -> None:
     config = settings()
     automatic = config.model_copy(update={"reward": config.reward.model_copy(update={"workers": "auto"})})
-    assert layouts(automatic, plan(config).memory, "cuda")["a GPU each"][-1].count == 1
+    assert plan(automatic, "cuda").layouts["a GPU each"][-1].count == 1
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

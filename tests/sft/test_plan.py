@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -5,18 +6,19 @@ from pathlib import Path
 import peft
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config
 
 from evaluation.errors import UserError
 from sft import policy
 from sft.config import LoraConfig, SftConfig
 from sft.config_file import load_config
-from sft.plan import GIB, format_plan, four_bit_bytes, main, plan
+from sft.plan import GIB, format_plan, four_bit_bytes, main, plan, require_dev_engine
 from sft.shapes import PUBLISHED, Published, local_shape, shape_of, shape_of_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(path for path in (ROOT / "sft" / "configs").glob("*.toml") if path.name != "pretrain.toml")
 TOTALS = {
+    "Qwen/Qwen2.5-Coder-0.5B-Instruct": 494_032_768,
     "Qwen/Qwen2.5-Coder-1.5B-Instruct": 1_543_714_304,
     "Qwen/Qwen2.5-Coder-3B-Instruct": 3_085_938_688,
     "Qwen/Qwen2.5-Coder-7B-Instruct": 7_615_616_512,
@@ -161,3 +163,63 @@ def test_planning_starts_no_engine():
 def test_the_adapter_share_counts_the_adapter_in():
     counted = plan(settings(data={"benchmark": "spider"}, lora=LoraConfig(r=16).model_dump()))
     assert counted.share == counted.trainable / (TOTALS["Qwen/Qwen2.5-Coder-7B-Instruct"] + counted.trainable)
+
+
+FAMILIES = {
+    "gpt2": ({"n_embd": 64, "n_layer": 2, "n_head": 4}, 256, 64),
+    "gpt_bigcode": ({"n_embd": 64, "n_layer": 2, "n_head": 4, "multi_query": True}, 256, 16),
+    "falcon": ({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "multi_query": True}, 256, 16),
+    "opt": ({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 128,
+             "word_embed_proj_dim": 64}, 128, 64),
+    "bloom": ({"hidden_size": 64, "n_layer": 2, "n_head": 4}, 256, 64),
+    "gptj": ({"n_embd": 64, "n_layer": 2, "n_head": 4, "rotary_dim": 8}, 256, 64),
+    "mpt": ({"d_model": 64, "n_layers": 2, "n_heads": 4}, 256, 64),
+    "stablelm": ({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+                  "intermediate_size": 96}, 96, 32),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sizes_that_an_architecture_names_otherwise_are_read_off_its_layers(family, tmp_path):
+    sizes, intermediate, key = FAMILIES[family]
+    AutoConfig.for_model(family, vocab_size=256, **sizes).save_pretrained(tmp_path)
+    shape = local_shape(tmp_path)
+    assert (shape.hidden, shape.layers, shape.query, shape.vocab) == (64, 2, 64, 256)
+    assert (shape.intermediate, shape.key) == (intermediate, key)
+    assert shape.linears and shape.adapter_parameters(8) > 0
+    config = SftConfig.model_validate({"model": {"path": str(tmp_path)}, "data": {"benchmark": "spider"}})
+    assert plan(config).total_gib > 0
+
+
+def test_of_a_model_that_also_sees_the_text_model_is_counted(tmp_path):
+    text = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "intermediate_size": 96, "head_dim": 16, "vocab_size": 256}  # fmt: skip
+    config = AutoConfig.for_model("gemma3", text_config=text)
+    config.save_pretrained(tmp_path)
+    shape = local_shape(tmp_path)
+    assert (shape.hidden, shape.layers, shape.intermediate, shape.key, shape.vocab) == (64, 2, 96, 32, 256)
+
+
+@pytest.mark.parametrize("written", [{"model_type": "clip"}, {"model_type": "t5"}, {"model_type": "nothing"}, {}])
+def test_a_config_of_anything_else_is_refused_and_raises_nothing_else(written, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    with pytest.raises(UserError, match="must describe a causal language model"):
+        local_shape(tmp_path)
+
+
+def test_a_dev_engine_shares_the_gpu_and_is_planned_beside_the_training():
+    config = settings(data={"benchmark": "spider"}, dev={"every": 50, "kv_cache_gib": 2})
+    made, alone = plan(config), plan(settings(data={"benchmark": "spider"}))
+    assert made.engine["weights, bfloat16"] == 2 * TOTALS["Qwen/Qwen2.5-Coder-7B-Instruct"]
+    assert made.engine["KV cache"] == 2 * GIB
+    assert made.total_gib - alone.total_gib == pytest.approx(sum(made.engine.values()) / GIB)
+    assert made.total_gib > alone.total_gib + 14.18 + 2
+    assert not set(made.fitting) & {16, 24} and "beside it, for dev evaluation" in format_plan(made)
+    assert not alone.engine and "beside it" not in format_plan(alone)
+
+
+def test_a_dev_cache_that_cannot_be_is_refused_before_the_training():
+    with pytest.raises(UserError, match=r"dev.kv_cache_gib = 1e\+06 GiB is more than there is"):
+        require_dev_engine(SftConfig.model_validate({"dev": {"every": 5, "kv_cache_gib": 1e6}}))
+    require_dev_engine(SftConfig.model_validate({"dev": {"every": 0, "kv_cache_gib": 1e6}}))  # never started
+    require_dev_engine(SftConfig.model_validate({"dev": {"every": 5}}))
