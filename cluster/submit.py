@@ -162,6 +162,7 @@ def client(address: str) -> "JobSubmissionClient":
     """Ray's own, imported late: it takes a second."""
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray").setLevel(logging.WARNING)  # what it uploads and when a socket closes is no news
     return JobSubmissionClient(address)
 
 

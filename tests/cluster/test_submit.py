@@ -115,7 +115,7 @@ def test_a_config_with_a_mistake_is_one_message_before_the_cluster_is_asked() ->
     done = submit(nowhere, {}, *TRAIN, "rollout.sample=3")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: rl/configs/tiny.toml: unknown key rollout.sample; did you mean rollout.samples?\n"
+        "error: the command line: unknown key rollout.sample; did you mean rollout.samples?\n"
     ), done.stderr
 
 

@@ -23,7 +23,7 @@ from rl.ablate import ablate
 from rl.ablation_config import AblationConfig, plans
 from rl.ablation_report import Questions, Row, markdown, paired, scores, subsets, summarise, write_results
 from rl.ablation_stages import Stage, run_chains, time_left
-from sft.config_file import load_config
+from sft.config_file import load_config, validate
 
 ROOT = Path(__file__).parents[2]
 TINY = {"name": "small", "sft": "sft/configs/tiny.toml", "rl": "rl/configs/tiny.toml"}
@@ -115,8 +115,9 @@ def test_the_report_says_what_failed_and_compares_with_the_baseline(tmp_path):
     ]
     text = markdown(summary)
     assert "| variant | stage | answers | all (n = 4) | multi-table (n = 2) | bridge-table (n = 0) |" in text
-    assert "| plain | SFT | greedy | 37.5 (0.0 … 84.4) [50.0, 25.0] |" in text
-    assert "+37.5 (-36.0 … +111.0) [+25.0, +50.0] p = 1, 0.5" in text
+    # Questions 1, ½, 0, 0: mean ⅜, variance .172, as wide as n = 4 · .234 / .172 = 5.45 flags; Wilson's .427 ± .316.
+    assert "| plain | SFT | greedy | 37.5 (11.1 … 74.2) [50.0, 25.0] |" in text
+    assert "+37.5 (-36.0 … +100.0) [+25.0, +50.0] p = 1, 0.5" in text
     assert "| broken · seed 0 · sft |  |  | failed: exit status 1: ValueError: a \\| b |" in text
     assert "2 gold queries cannot be parsed" in text
     with (tmp_path / "screen.txt").open("w") as screen:
@@ -151,13 +152,14 @@ def test_an_ablation_in_which_all_failed_still_reports(tmp_path):
 def test_an_override_that_changes_the_budget_or_does_not_exist_is_refused(override, says):
     variants = [{"name": "plain"}, {"name": "more", "set": [override]}]
     with pytest.raises(UserError, match=says):
-        plans(AblationConfig.model_validate({**TINY, "variants": variants}))
+        plans(validate(AblationConfig, {**TINY, "variants": variants}, "ablation.toml"))
 
 
 def test_overrides_reach_sft_and_rl_where_both_have_the_section():
     chosen = ["data.prompt_style=ddl", "lora.r=32", "train.learning_rate=1e-3", "learner.learning_rate=1e-4"]
     variants = [{"name": "all", "set": chosen}, {"name": "sft", "rl": False}]
-    both, alone = plans(AblationConfig.model_validate({**TINY, "variants": variants, "rl_set": ["steps=7"]}))
+    settings = {**TINY, "variants": variants, "rl_set": ["steps=7"]}
+    both, alone = plans(validate(AblationConfig, settings, "ablation.toml"))
     assert both.sft.data.prompt_style == both.rl.data.prompt_style == "ddl"
     assert both.sft.lora.r == both.rl.lora.r == 32
     assert (both.sft.train.learning_rate, both.rl.learner.learning_rate) == (1e-3, 1e-4)
@@ -169,7 +171,7 @@ def test_overrides_reach_sft_and_rl_where_both_have_the_section():
 )
 def test_names_are_folders_of_their_own(variants):
     with pytest.raises(ValueError):
-        AblationConfig.model_validate({**TINY, "variants": variants})
+        validate(AblationConfig, {**TINY, "variants": variants}, "ablation.toml")
 
 
 @pytest.mark.parametrize("name", ["ablation-tiny.toml", "ablation-spider.toml"])
