@@ -59,25 +59,34 @@ def tables(connection: sqlite3.Connection, names: frozenset[str], settings: Sett
     ).fetchall()
     connection.setlimit(_VDBE_OP, settings["most_steps_compiled"])
     hidden = shadow_tables(connection) if any(kind == "table" and not page for _, _, kind, page in found) else set()
-    columns, characters, described_tables = 0, 0, 0
+    bounds = Bounds(settings)
     for rowid, name, kind, _ in found:
         if name.lower().startswith("sqlite_") or name in hidden:
             continue
         rows = described(connection, rowid)
         if not rows or not can_be_queried(connection, name, kind, names):
             continue
-        described_tables += 1
-        columns += len(rows)
-        characters += len(name) + sum(len(column) + len(type_) for column, type_, _ in rows)
-        if described_tables > settings["most_tables"]:
-            raise DatabaseError(f"it has more than {settings['most_tables']} tables, too many for one schema")
-        if columns > settings["most_columns"] or characters > settings["most_characters"]:
-            raise DatabaseError(
-                f"it has more than {settings['most_columns']} columns, or names of more than "
-                f"{settings['most_characters']} characters: too much for one schema"
-            )
+        bounds.take([name, *(text for column, type_, _ in rows for text in (column, type_))], len(rows))
         keys = f'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list({_NAME}) ORDER BY id DESC, seq'
         yield rowid, name, kind, rows, connection.execute(keys, (rowid,)).fetchall()
+
+
+class Bounds:
+    """What one schema may hold, so that whoever writes it out needs seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._left = {what: settings[f"most_{what}"] for what in ("tables", "columns", "characters")}
+        self._settings = settings
+
+    def take(self, texts: list[str], columns: int) -> None:
+        """DatabaseError when one more table, with these names and types, is too much."""
+        if max(map(len, texts)) > self._settings["longest_name"]:
+            raise DatabaseError(f"it has a name or type of more than {self._settings['longest_name']} characters")
+        for what, count in (("tables", 1), ("columns", columns), ("characters", sum(map(len, texts)))):
+            self._left[what] -= count
+            if self._left[what] < 0:
+                inside = " in its names" * (what == "characters")
+                raise DatabaseError(f"it has more than {self._settings[f'most_{what}']} {what}{inside}; no schema may")
 
 
 def described(connection: sqlite3.Connection, rowid: int) -> list[tuple[str, str, int]]:
