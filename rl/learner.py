@@ -80,7 +80,8 @@ class Learner:
         if config.kl:
             self.model.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
             self.model.set_adapter("default")
-        self.packing = ready(self.model.get_base_model(), model, sampled=True)
+        self.support = ready(self.model.get_base_model(), model, sampled=True)
+        self.packing = self.support.packing
         if self.dtype == "bfloat16":
             keep_input_dtype(self.model)
         if config.gradient_checkpointing:
@@ -98,6 +99,10 @@ class Learner:
     @property
     def device(self) -> torch.device:
         return next(iter(self.trained.values())).device
+
+    def notice(self) -> str:
+        """What whoever trains this model should know."""
+        return self.support.notice
 
     def meeting_point(self) -> str:
         """host:port where the other ranks may `join` this one."""

@@ -46,6 +46,11 @@ class Learners:
         self._pending: list[Pending] = []
         self._guarded(self._join)
 
+    def notice(self) -> str:
+        """What the learners have to say about the model; "" when nothing."""
+        said: str = self._guarded(lambda: self._one("notice"))
+        return said
+
     def add(self, groups: Sequence[Group], step: int) -> None:
         """Groups of the step, shared out among the ranks; returns before they are learned from."""
         self._guarded(self._settle)

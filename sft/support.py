@@ -48,12 +48,17 @@ class Support:
     max_difference: float | None
     reason: str = ""
 
+    @property
+    def notice(self) -> str:
+        """A line for whoever trains it; "" when there is nothing to say."""
+        return "" if self.packing == "shared" else f"learns unpacked, which is slower and as exact: {self.reason}"
+
 
 _FOUND: dict[str, Support] = {}
 
 
-def ready(causal_lm: PreTrainedModel, model: ModelConfig, sampled: bool = False) -> Packing:
-    """How the model learns, with the attention for it put in. UserError when it cannot; unpacked, it says so in a line.
+def ready(causal_lm: PreTrainedModel, model: ModelConfig, sampled: bool = False) -> Support:
+    """How the model learns, with the attention for it put in. UserError when it cannot.
 
     causal_lm: with or without LoRA layers in it. sampled: its answers come from an engine.
     """
@@ -62,11 +67,10 @@ def ready(causal_lm: PreTrainedModel, model: ModelConfig, sampled: bool = False)
         raise UserError(f"the model {model.path} cannot be trained: {found.reason}")
     if found.packing == "shared":
         attention.install(causal_lm, attention.chosen(model.attention, causal_lm, model.dtype))
-        return "shared"
+        return found
     if sampled and (rope := _moving_rope(causal_lm, model.max_length)):
         raise UserError(f"the model {model.path} cannot be trained by reward: its {rope}; an engine keeps to one side")
-    print(f"{model.path} learns unpacked, which is slower and as exact: {found.reason}", flush=True)
-    return "none"
+    return found
 
 
 def support_of(causal_lm: PreTrainedModel, max_length: int) -> Support:

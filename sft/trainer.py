@@ -85,7 +85,10 @@ class AnswerTrainer(SFTTrainer):
         identity: dict[str, str] | None = None,
     ) -> None:
         causal_lm = model.get_base_model() if isinstance(model, peft.PeftModel) else model
-        self.packing: Packing = ready(causal_lm, config.model)
+        support = ready(causal_lm, config.model)
+        self.packing: Packing = support.packing
+        if support.notice:
+            print(f"{config.model.path} {support.notice}", flush=True)
         steps = Steps(config, items, self.packing)
         super().__init__(
             model=model,

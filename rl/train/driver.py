@@ -177,6 +177,8 @@ def _assemble(
     timeout_s = config.engine.timeout_s
     engines = [Engine(_spawn_engine(config, where, n, keep), timeout_s, keep) for n in range(config.engine.replicas)]
     learners = Learners(ranks, timeout_s, config.learner.learns_all)  # before a pool that takes what is left
+    if notice := learners.notice():
+        print(f"{config.model.path} {notice}", flush=True)
     for engine in engines:
         engine.ready()
     print(f"{config.engine.replicas} engine ready, {len(examples)} golds to check", flush=True)

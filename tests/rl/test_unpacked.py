@@ -79,7 +79,7 @@ def gradient(learner: Learner) -> torch.Tensor:
 
 def test_the_learner_scores_answers_as_plain_forwards_do(stablelm):
     learner = learner_of(stablelm)
-    assert learner.packing == "none"
+    assert learner.packing == "none" and "learns unpacked" in learner.notice()
     prompts, answers = [[7, 8, 9], [11, 12]], [[41, 42, 43], [44, 45]]
     model = learner.model.get_base_model()
     with torch.no_grad():
