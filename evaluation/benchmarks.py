@@ -122,8 +122,8 @@ def load_examples(benchmark: str, split: str, data_dir: Path | None = None) -> l
 def load_split(benchmark: str, split: str, data_dir: Path | None = None) -> Split:
     """As `load_examples`, with the place of each question in the file."""
     layout = _layout(benchmark, split)
-    data = _data_directory(benchmark, data_dir)
-    path = data / layout.questions[split]
+    path = questions_file(benchmark, split, data_dir)
+    data = path.parent
     records = read_records(path)
     files = {db_id: layout.database(data, split, db_id) for db_id in _db_ids(records, path)}
     if benchmark == "tiny":
@@ -205,6 +205,14 @@ def _layout(benchmark: str, split: str) -> _Layout:
     if split not in layout.questions:
         raise UserError(f"{benchmark} has the splits {', '.join(layout.questions)}, not {split!r}")
     return layout
+
+
+def questions_file(benchmark: str, split: str, data_dir: Path | None) -> Path:
+    """The file of a split. UserError: there is none, or no such split or folder."""
+    path = _data_directory(benchmark, data_dir) / _layout(benchmark, split).questions[split]
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: {benchmark} keeps the questions of {split!r} there")
+    return path
 
 
 def _data_directory(benchmark: str, data_dir: Path | None) -> Path:

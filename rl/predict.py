@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation.benchmarks import Example, load_examples
+from evaluation.benchmarks import Example, load_examples, questions_file
 from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive
 from evaluation.console import EVERY_S, Count
 from evaluation.errors import UserError, exit_on_user_error
 from graph.answer import extract_sql
 from sft import provenance
-from sft.adapter import largest_rank
+from sft.adapter import largest_rank, read_config
 from sft.config import DataConfig, ModelConfig
 from sft.config_file import validate
 from sft.device import detect
 from sft.engine_memory import Served, kv_cache_gib
 from sft.examples import PromptEncoder
 from sft.generator import AdapterNotApplied, Generator, GeneratorConfig, Sample, Sampling
-from sft.model_files import context_length
+from sft.model_files import context_length, local_model
 from sft.shapes import local_shape
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ def _check(args: argparse.Namespace) -> None:
     """What argparse cannot: combinations, before anything slow starts."""
     if args.temperature is not None and not args.samples:
         raise UserError("--temperature needs --samples K: without samples the answer is greedy")
+    local_model(args.model)
+    if args.adapter:
+        read_config(args.adapter)
+    questions_file(args.benchmark, args.split, args.data)
     check_output(args.out, suffixes=(".jsonl",))
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from evaluation import lineage
-from evaluation.benchmarks import BENCHMARKS
-from evaluation.command import CommandLine, add_data, at_least, folder
+from evaluation.benchmarks import BENCHMARKS, questions_file
+from evaluation.command import CommandLine, add_data, at_least, check_folder, folder
 from evaluation.errors import UserError, exit_on_user_error
 from sft import provenance
 from sft.adapter import check_adapter, largest_rank, read_config
@@ -24,6 +24,7 @@ from sft.config import SftConfig
 from sft.config_file import validate
 from sft.examples import PromptEncoder
 from sft.generator import snap_rank
+from sft.model_files import local_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,12 +65,16 @@ class Comparison:
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    local_model(args.model)
+    read_config(args.adapter)
+    _check_out(args.out)
+    if args.questions:
+        questions_file(args.benchmark, "dev", args.data)
     from sft import policy  # slow: after the arguments
     from sft.dev import DevEvaluator
 
     config = _trained_with(args)
     provenance.check(args.adapter, config.model, config.data.prompt_style)
-    _check_out(args.out)
     encoder = PromptEncoder(
         policy.load_tokenizer(config.model.path),
         config.data.prompt_style,
@@ -120,6 +125,7 @@ def merge(config: SftConfig, adapter: Path) -> PreTrainedModel:
 def _check_out(out: Path) -> None:
     if out.exists() and not (out / REPORT).is_file():
         raise UserError(f"--out {out} exists and is no merged model of ours: give a directory that does not exist yet")
+    check_folder(out.parent)
 
 
 def _trained_with(args: argparse.Namespace) -> SftConfig:

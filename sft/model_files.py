@@ -18,6 +18,19 @@ def shipped(path: Path) -> Path:
     return path if path.exists() or not own.exists() else own
 
 
+def local_model(path: str) -> Path | None:
+    """The directory of a model on this disk, None for a name on the hub. UserError for what can be neither."""
+    directory = shipped(Path(path).expanduser())
+    if (directory / "config.json").is_file():
+        return directory
+    if directory.exists():
+        raise UserError(f"the model {path} must be a directory with config.json, weights and a tokenizer")
+    owner = directory.parts[0] if len(directory.parts) == 2 else ""
+    if not owner or owner in (".", "..", "/", "~") or Path(owner).exists():
+        raise UserError(f"the model path {path} does not exist: give a directory in Hugging Face layout, or owner/name")
+    return None
+
+
 def stop_token_ids(model: Path) -> list[int]:
     """End-of-sequence ids named by config.json, generation_config.json and the tokenizer of a model directory."""
     if not (model / "config.json").is_file():

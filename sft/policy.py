@@ -34,7 +34,7 @@ from sft.config import LoraConfig, ModelConfig
 from sft.device import Device, detect
 from sft.directories import made_once, replacing
 from sft.hub import fetched
-from sft.model_files import missing_weights, require_text_model
+from sft.model_files import local_model, missing_weights, require_text_model
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -228,15 +228,7 @@ def dequantised_model(model: ModelConfig) -> PreTrainedModel:
 
 def model_directory(path: str) -> Path:
     """The local directory of a model: `path` itself, or a Hugging Face name fetched once. UserError when neither."""
-    directory = Path(path).expanduser()
-    if (directory / "config.json").is_file():
-        return _text_model(directory)
-    if directory.exists():
-        raise UserError(f"the model {path} must be a directory with config.json, weights and a tokenizer")
-    owner = directory.parts[0] if len(directory.parts) == 2 else ""
-    if not owner or owner in (".", "..", "/", "~") or Path(owner).exists():
-        raise UserError(f"the model path {path} does not exist: give a directory in Hugging Face layout, or owner/name")
-    return _text_model(fetched(path))
+    return _text_model(local_model(path) or fetched(path))
 
 
 def _text_model(directory: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
+from sft.model_files import shipped
 
 if TYPE_CHECKING:
     import transformers
@@ -133,7 +134,7 @@ def shape_of(path: str) -> ModelShape:
 
 def local_directory(path: str) -> Path | None:
     """Where the model's config.json lies: the directory `path`, or its place in the Hugging Face cache; else None."""
-    directory = Path(path).expanduser()
+    directory = shipped(Path(path).expanduser())
     if (directory / "config.json").is_file():
         return directory
     if len(directory.parts) != 2 or directory.parts[0] in (".", "..", "/", "~"):

@@ -11,6 +11,7 @@ from evaluation.stop import stoppable
 from rl.config import RlConfig
 from sft import finished
 from sft.command import ConfigCommand
+from sft.ready import check_inputs, check_kv_cache, check_outputs
 
 
 @exit_on_user_error
@@ -20,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if finished.is_finished(config, args.data):
         return 0
+    check_inputs(config.model, config.data, args.data, config.init_adapter)
+    check_outputs(config.run)
+    check_kv_cache("engine.kv_cache_gib", config.engine.kv_cache_gib, config.engine.replicas)
     with recorded(), stoppable():
         from rl.train.driver import train_run
 

@@ -11,6 +11,7 @@ from evaluation.stop import stoppable
 from sft import finished
 from sft.command import ConfigCommand
 from sft.config import SftConfig
+from sft.ready import check_inputs, check_kv_cache, check_outputs
 
 
 @exit_on_user_error
@@ -26,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if finished.is_finished(config, args.data):
         return 0
+    check_inputs(config.model, config.data, args.data, config.init_adapter)
+    check_outputs(config.run)
+    if config.dev.every:
+        check_kv_cache("dev.kv_cache_gib", config.dev.kv_cache_gib)
     with recorded(), stoppable():
         from sft.train.driver import train
 
