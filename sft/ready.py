@@ -40,9 +40,7 @@ def check_kv_cache(setting: str, gib: float, engines: int = 1) -> None:
     gpus = gpu_memory()
     there = min(gpus) if gpus else machine().memory_bytes / engines
     if gib * GIB >= there:
-        what = (
-            "the GPU has" if gpus else f"the machine has for each of {engines} engines" if engines > 1 else "there is"
-        )
+        what = "the GPU has" if gpus else "the machine has" + f" for each of {engines} engines" * (engines > 1)
         raise UserError(
             f"{setting} = {gib:g} must be less than the memory that {what}, {there / GIB:.1f} GiB: lower it; "
             "`python -m rl.plan` shows what each part of a run takes"

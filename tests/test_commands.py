@@ -71,23 +71,17 @@ def test_a_wrong_option_is_one_line_and_needs_no_slow_import(command: str) -> No
 
 def rollsql(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """As the installed command runs: from any folder, the project behind everything else on the path."""
-    code = [
-        sys.executable,
-        "-c",
-        "import sys; sys.path[0] = sys.argv.pop(1)\nfrom rl.commands import main\nsys.exit(main())",
-    ]
-    return subprocess.run([*code, str(ROOT), *words], cwd=cwd, capture_output=True, text=True)
+    code = "import sys; sys.path[0] = sys.argv.pop(1); from rl.commands import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", code, str(ROOT), *words], cwd=cwd, capture_output=True, text=True)
 
 
 def test_rollsql_runs_a_command_from_any_folder(tmp_path: Path) -> None:
     listed = rollsql(cwd=tmp_path)
     assert listed.returncode == 0 and all(name in listed.stdout for name in commands())
-    (tmp_path / "statements").write_text("")
     short, whole = (rollsql(name, "--help", cwd=tmp_path) for name in ("check-data", "evaluation.check_data"))
     assert short.stdout == whole.stdout and "usage: python -m evaluation.check_data" in short.stdout
     wrong = rollsql("trian", cwd=tmp_path)
     assert wrong.returncode == 2 and "did you mean train?" in wrong.stderr
-    assert rollsql("score", "--nonsense", cwd=tmp_path).returncode == 2
     planned = rollsql("plan", "--config", "rl/configs/tiny.toml", "steps=no", cwd=tmp_path)
     assert planned.stderr == 'error: the command line: steps = "no": it must be a whole number, at least 0\n'
 
@@ -134,7 +128,7 @@ WRONG = [
     ("sft.merge", "--model sft/tiny --adapter /no --out x", "--adapter: /no must be an existing folder"),
     ("evaluation.score", "--benchmark tiny --predictions no --out x", "--predictions: no must be an existing file"),
     ("evaluation.check_data", "--benchmark spidre", "invalid choice: 'spidre'"),
-    ("evaluation.execute", "--db x --deadline-s 0", "must be a number above 0, got 0"),
+    ("evaluation.execute", "--db README.md --deadline-s 0", "must be a number above 0, got 0"),
     ("evaluation.score", "--benchmark tiny --wokers 2 --predictions README.md --out x", "did you mean --workers?"),
 ]
 
