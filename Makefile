@@ -42,7 +42,8 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --upgrade 'pip>=25.1'
 	$(install-$(STACK))
-	@$(BIN)/python -c '$(works-$(STACK))' || { echo "error: torch is not a working $(STACK) build here: $(TORCH)" >&2; \
+	@$(BIN)/python -c '$(works-$(STACK))' || { echo "error: pip found no $(STACK) build of $(TORCH) that works here;" \
+		"name an index that has one: make PIP_EXTRA_INDEX_URL=... $(MAKECMDGOALS)" >&2; \
 		$(BIN)/python -m pip uninstall --yes --quiet torch; exit 2; }
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --no-index --quiet --editable .
 	@rm -f $(VENV)/.installed-*
