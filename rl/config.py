@@ -49,7 +49,7 @@ class EngineConfig(Settings):
     kv_cache_gib: float = Field(0.5, gt=0, description="memory for the KV cache, GiB")
     max_num_seqs: int = Field(256, ge=1, description="sequences decoded at once")
     mismatch_limit: float = Field(0.05, gt=0, description="canary: largest mean |Δ log-prob| of learner and engine")
-    timeout_s: float = Field(600, gt=0, description="longest wait for one answer of the engine or the learner")
+    timeout_s: float = Field(600, gt=0, description="longest wait for one answer of an engine, seconds")
 
 
 class LearnerConfig(Settings):
@@ -73,6 +73,7 @@ class LearnerConfig(Settings):
     kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
     kl_estimator: KlEstimator = Field("k2", description="how that KL is estimated, each with its own gradient")
     entropy: float = Field(0.0, description="weight of the entropy bonus")
+    timeout_s: float = Field(3600, gt=0, description="longest wait for one answer of a learner, seconds")
     max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
 
     @property

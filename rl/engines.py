@@ -2,7 +2,8 @@
 
 Every question of a step goes to one engine, next to others about the same database, whose schema it shares in the
 prefix cache. An engine that dies, or does not answer in time, is started again, given the policy versions in use, and
-asked again for what it owed: same questions, same seeds, same batch, so the same samples.
+asked again for what it owed: same questions, same seeds, same batch, so the same samples (on a GPU, whose
+batches do not repeat bit for bit, samples of the same policy).
 """
 
 from __future__ import annotations

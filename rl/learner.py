@@ -109,7 +109,7 @@ class Learner:
         return meeting_point()
 
     def join(self, address: str, rank: int, size: int) -> None:
-        self.ranks.join(address, rank, size, self.device)
+        self.ranks.join(address, rank, size, self.device, self.config.timeout_s)
 
     def learn(self, groups: Sequence[Group], step: int) -> dict[str, float]:
         """One whole step on B groups: `add`, then `finish`."""
@@ -248,12 +248,15 @@ class Learner:
 
     def _apply(self, step: int, totals: Totals) -> None:
         """Clips, steps and clears. A gradient that is not finite is dropped and counted, and too many end the run."""
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.max_grad_norm)
+        parameters = list(self.trained.values())
+        own = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = self.ranks.first(own)  # GPUs of other models add up in another order, and the same step must be taken
+        torch.nn.utils.clip_grads_with_norm_(parameters, self.config.max_grad_norm, norm)
         if torch.isfinite(norm):
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate(step)
             self.optimizer.step()
-            totals["grad_norm"] += float(norm)
+            totals["grad_norm"] += float(own)
             self.skipped = 0
         else:
             totals["skipped"] += 1

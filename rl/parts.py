@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import random
 import statistics
@@ -25,6 +26,8 @@ from rl.types import Group, Reward, Rollout
 from sft.examples import PromptEncoder
 from sft.policy import PolicyVersion
 from sft.sampling import Sample, Sampling
+
+log = logging.getLogger(__name__)
 
 LOOKS = 8
 """How often an evaluation says how far a call of the engines is."""
@@ -73,6 +76,26 @@ class Canary:
     completions: Sequence[Sequence[int]]
 
 
+def mismatch(served: Sequence[float], expected: Sequence[float], bf16: bool) -> float:
+    """Mean |Δ log-prob|, nats per token. bf16: of each token only what exceeds the distance of neighbouring bfloat16
+    numbers of that size, which learner and engine may round apart: 1/8 at −20, 1/2048 at −0.1.
+
+    >>> mismatch([-20.125, -0.5], [-20.0, -0.5], bf16=True), mismatch([-20.125, -0.5], [-20.0, -0.5], bf16=False)
+    (0.0, 0.0625)
+    """
+
+    def beyond(a: float, b: float) -> float:
+        difference, rounding = abs(a - b), _spacing(min(abs(a), abs(b))) if bf16 else 0.0
+        return 0.0 if difference <= rounding else difference - rounding
+
+    return statistics.fmean(beyond(a, b) for a, b in zip(served, expected, strict=True))
+
+
+def _spacing(size: float) -> float:
+    """Between neighbouring bfloat16 numbers, which have eight significant bits."""
+    return math.ldexp(1.0, math.frexp(size)[1] - 8) if 0 < size < math.inf else 0.0
+
+
 class EnginePolicy:
     """One policy on its actors: the learners change it, the engines sample from it."""
 
@@ -85,13 +108,16 @@ class EnginePolicy:
         mismatch_limit: float,
         canary: Canary,
         seed: int,
+        bf16: bool = False,
     ) -> None:
-        """mismatch_limit: largest mean |Δ log-prob| of engine and learner on the canary, nats per token."""
+        """mismatch_limit: largest mean |Δ log-prob| of engine and learner on the canary, nats per token; bf16: whether
+        both compute in bfloat16, whose rounding is not counted."""
+        self.bf16 = bf16
         self.engines, self.learners, self.encoder, self.rollout = engines, learners, encoder, rollout
         self.mismatch_limit, self.canary, self.seed = mismatch_limit, canary, seed
         self._published: dict[int, PolicyVersion] = {}
         self._canary: tuple[int, Awaited, list[Awaited]] | None = None
-        self._verified = 0.0
+        self._verified, self._seen_one = 0.0, False
 
     def sample(
         self, examples: Sequence[Example], step: int, refill: int, version: int, parts: int, seconds: Seconds
@@ -209,16 +235,19 @@ class EnginePolicy:
         step, theirs, ours = self._canary
         self._canary = None
         expected = [value for scores in theirs() for value in scores]
-        differences = [
-            statistics.fmean(abs(a - b) for a, b in zip((v for s in scores() for v in s), expected, strict=True))
-            for scores in ours
-        ]
-        largest = max(differences, key=lambda value: (math.isnan(value), value))
-        if not largest <= self.mismatch_limit:
+        served = [[value for scores in one() for value in scores] for one in ours]
+        largest, beyond = (
+            max((mismatch(one, expected, rounded) for one in served), key=lambda value: (math.isnan(value), value))
+            for rounded in (False, self.bf16)
+        )
+        if not self._seen_one:
+            self._seen_one = True
+            log.info("canary of policy %d: mean |Δ log-prob| %.4f, beyond rounding %.4f", step, largest, beyond)
+        if not beyond <= self.mismatch_limit:
             raise AdapterNotLive(
                 f"policy {step} is not live: mean |Δ log-prob| of engine and learner on the canary must be at most "
-                f"{self.mismatch_limit} (engine.mismatch_limit), got {largest:.4f}. The adapter did not reach the "
-                "engine, or the engine serves another base than the learner trains on (model.quantization)."
+                f"{self.mismatch_limit} (engine.mismatch_limit) beyond rounding, got {beyond:.4f}. The adapter did not "
+                "reach the engine, or the engine serves another base than the learner trains on (model.quantization)."
             )
         self._verified = largest
         return largest

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cluster.resources import Request
 from evaluation.errors import UserError
 from rl.config import RlConfig
+from sft.device import allocator
 
 REWARD, LEARNER, ENGINE = "reward", "learner", "engine"
 CPUS = 1
@@ -62,6 +63,17 @@ def place(config: RlConfig, cores: float, gpus: float) -> Placement:
 def environment(threads: int) -> dict[str, str]:
     """Variables of an actor that computes with so many threads; none where OMP_NUM_THREADS is set already."""
     return {"OMP_NUM_THREADS": str(threads)} if threads and "OMP_NUM_THREADS" not in os.environ else {}
+
+
+def learner_environment(where: Placement) -> dict[str, str]:
+    """Variables of a learner rank."""
+    return environment(where.learner_threads) | (allocator(os.environ) if where.learner_gpus else {})
+
+
+def engine_environment(where: Placement) -> dict[str, str]:
+    """Variables of an engine: what the driver was told about vLLM holds on every node."""
+    told = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
+    return environment(where.engine_threads) | told
 
 
 def _threads(cores: int, ranks: int, replicas: int, staleness: int) -> tuple[int, int]:

@@ -15,8 +15,6 @@ from torch import Tensor, distributed
 
 from cluster.runtime import node_address
 
-TIMEOUT = timedelta(minutes=10)
-
 
 class Ranks:
     """The place of this process among `size`; alone until it has joined others."""
@@ -24,11 +22,15 @@ class Ranks:
     def __init__(self) -> None:
         self.rank, self.size, self.device = 0, 1, torch.device("cpu")
 
-    def join(self, address: str, rank: int, size: int, device: torch.device) -> None:
-        """Meet the other ranks at `address`, host:port, which `meeting_point` of rank 0 gave. Returns when all came."""
+    def join(self, address: str, rank: int, size: int, device: torch.device, timeout_s: float) -> None:
+        """Meet the other ranks at `address`, host:port, which `meeting_point` of rank 0 gave. Returns when all came.
+
+        timeout_s: longest that this rank waits for the slowest of the others.
+        """
         backend = "nccl" if device.type == "cuda" else "gloo"
+        patience = timedelta(seconds=timeout_s)
         distributed.init_process_group(
-            backend, init_method=f"tcp://{address}", rank=rank, world_size=size, timeout=TIMEOUT
+            backend, init_method=f"tcp://{address}", rank=rank, world_size=size, timeout=patience
         )
         self.rank, self.size, self.device = rank, size, device
 
@@ -39,6 +41,12 @@ class Ranks:
     def max(self, values: Sequence[float]) -> list[float]:
         """The largest of each value."""
         return self._reduced(values, distributed.ReduceOp.MAX)
+
+    def first(self, value: Tensor) -> Tensor:
+        """Rank 0's, on every rank."""
+        if self.size > 1:
+            distributed.broadcast(value := value.detach().to(self.device).clone(), src=0)
+        return value
 
     def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """In place, as one message."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -63,7 +66,19 @@ def detect() -> Device:
     return Device("cuda", name=properties.name, bf16=bf16, memory_gib=properties.total_memory / 2**30)
 
 
+def allocator(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables, to be set before CUDA is used, of a process that trains: rows of all lengths would leave holes between
+    segments of fixed size. None where the user has chosen."""
+    chosen = {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"} & environ.keys()
+    return {} if chosen else {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+
+
 def release_memory() -> None:
-    """Gives freed heap pages back to the system: learner and engine of one machine peak in turns, not together."""
+    """Gives freed memory back, of the heap and of a GPU in use: learner and engine of one machine, or of one GPU, peak
+    in turns, not together."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():  # asking would not be worth a CUDA context
+        gc.collect()
+        torch.cuda.empty_cache()
     with contextlib.suppress(OSError, AttributeError):  # glibc only
         ctypes.CDLL(None).malloc_trim(0)

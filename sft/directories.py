@@ -13,9 +13,11 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from evaluation.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,21 @@ class HeldDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):
             os.close(self._descriptor)
+
+
+def roomy(places: Mapping[Path, int], needed: int) -> Path:
+    """The first of these directories whose free bytes hold what is needed. UserError when none does.
+
+    A container's /dev/shm may be as small as 64 MB.
+    """
+    for place, free in places.items():
+        if free >= needed:
+            return place
+    there = ", ".join(f"{place} has {free / 2**20:,.0f}" for place, free in places.items()) or "none can be written to"
+    raise UserError(
+        f"the policies that an engine serves at once need {needed / 2**20:,.0f} MiB in a directory of temporary files, "
+        f"and {there}: free some, or name another in TMPDIR"
+    )
 
 
 @contextmanager

@@ -30,9 +30,10 @@ from typing import TYPE_CHECKING, Any
 from evaluation.errors import UserError
 from sft.chat import Chat
 from sft.device import detect, release_memory
-from sft.directories import HeldDirectory
+from sft.directories import HeldDirectory, roomy
 from sft.model_files import context_length, stop_token_ids
 from sft.sampling import Sample, Sampling, Stats, prompt_seed
+from sft.shapes import local_shape
 
 if TYPE_CHECKING:
     from sft.policy import PolicyVersion
@@ -58,6 +59,8 @@ _ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
 }
+"""Of each, unless it is set already. VLLM_USE_V2_MODEL_RUNNER=0 goes back to the runner that CPUs use, should the one
+that vLLM takes on a GPU fail."""
 
 
 class GeneratorError(RuntimeError):
@@ -145,7 +148,7 @@ class Generator:
         self._places: dict[str, tuple[str, int]] = {}  # request id -> its ticket, and its place there
         self._queued: deque[_Queued] = deque()
         self._alone = False  # whether what vLLM works on is to share nothing
-        held = HeldDirectory(Path(_fast_directory() or tempfile.gettempdir()), "rollsql-adapters-")
+        held = HeldDirectory(roomy(_free_bytes(), _adapters_bytes(config)), "rollsql-adapters-")
         self._adapters, self._cleanup = held.path, weakref.finalize(self, held.release)
 
     def load(self, version: PolicyVersion) -> str:
@@ -531,6 +534,14 @@ def _install_cpu_lora(worker: Any) -> None:
         RunwiseLora(wrapper).install()
 
 
-def _fast_directory() -> str | None:
-    """Shared memory where there is some: adapters are a few MB and live for a few steps."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+def _free_bytes() -> dict[Path, int]:
+    """Where adapters may lie for the few steps that they live, shared memory first."""
+    places = [place for place in ("/dev/shm", tempfile.gettempdir()) if os.access(place, os.W_OK)]
+    return {Path(place): shutil.disk_usage(place).free for place in places}
+
+
+def _adapters_bytes(config: GeneratorConfig) -> int:
+    """Of all adapter files that are there at once, at most."""
+    width = {"bfloat16": 2, "float32": 4}[detect().computes_in(config.dtype)]
+    adapter = local_shape(Path(config.model)).adapter_parameters(config.max_lora_rank)
+    return (config.live_versions + 1) * width * adapter

@@ -25,13 +25,15 @@ from safetensors import SafetensorError
 from safetensors.torch import save as to_safetensors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
+from transformers.quantizers.quantizer_bnb_4bit import Bnb4BitHfQuantizer
+from transformers.quantizers.quantizers_utils import should_convert_module
 
 from evaluation.errors import UserError
 from sft import attention, dropout
 from sft.adapter import CONFIG, WEIGHTS, check_adapter
 from sft.chat import Chat
 from sft.config import LoraConfig, ModelConfig
-from sft.device import Device, detect
+from sft.device import Device, detect, release_memory
 from sft.directories import made_once, replacing
 from sft.hub import fetched
 from sft.model_files import local_model, missing_weights, require_text_model
@@ -106,12 +108,16 @@ def load_base(model: ModelConfig, device: Device | None = None) -> PreTrainedMod
     options: dict[str, Any] = {"dtype": dtype, "device_map": {"": device.torch_device}}
     if model.quantization == "nf4":
         options["quantization_config"] = _nf4(dtype)
-    base = _from_directory(directory, options)
-    attention.uninstall(base)
-    dropout.silence(base)
+    base = _frozen(_from_directory(directory, options), model)
     for _, layer in _four_bit_layers(base):
         # On a CPU bitsandbytes would repack the weights at the first eval-mode forward, and training break after it.
         layer.support_avx512bf16_for_cpu = False
+    return base
+
+
+def _frozen(base: PreTrainedModel, model: ModelConfig) -> PreTrainedModel:
+    attention.uninstall(base)
+    dropout.silence(base)
     base.requires_grad_(False)
     base.config.use_cache = False
     base.name_or_path = model.path
@@ -211,19 +217,41 @@ def served_base(model: ModelConfig, cache_dir: Path | None = None) -> Path:
     def fill(partial: Path) -> None:
         _write_model(dequantised_model(model), source, dtype, partial)
 
-    return made_once(target, fill, is_whole=lambda served: not missing_weights(served))
+    made = made_once(target, fill, is_whole=lambda served: not missing_weights(served))
+    release_memory()
+    return made
 
 
 def dequantised_model(model: ModelConfig) -> PreTrainedModel:
-    """The base in model.dtype, each 4-bit weight replaced by the value that the learner's matmul sees."""
-    plain = load_base(model.model_copy(update={"quantization": "none"}))
+    """The base in model.dtype, each weight that the learner has in 4 bits replaced by the value that its matmul sees.
+
+    It lies in the host's memory, and goes to the device and back a layer at a time: a GPU need not hold it.
+    """
+    device = detect()
+    dtype = device.torch_dtype(model.dtype)
+    plain = _frozen(_from_directory(model_directory(model.path), {"dtype": dtype, "device_map": {"": "cpu"}}), model)
     if model.quantization == "nf4":
-        modules = dict(plain.named_modules())
-        for name, layer in _four_bit_layers(load_base(model)):
-            weight = cast(bitsandbytes.nn.Params4bit, layer.weight)
-            values = bitsandbytes.functional.dequantize_4bit(weight.data, weight.quant_state)
-            modules[name].weight.data = values.to(plain.dtype)
+        for layer in _to_be_quantised(plain, _nf4(dtype)):
+            turned = isinstance(layer, Conv1D)  # which holds its matrix the other way round
+            weight = (layer.weight.data.T if turned else layer.weight.data).contiguous()
+            values = _through_nf4(weight.to(device.torch_device)).to("cpu", dtype)
+            layer.weight.data = values.T.contiguous() if turned else values
     return plain
+
+
+def _to_be_quantised(base: PreTrainedModel, config: transformers.BitsAndBytesConfig) -> Iterator[Any]:
+    """The layers that transformers loads in 4 bits."""
+    quantizer = Bnb4BitHfQuantizer(config)
+    kept = quantizer.get_modules_to_not_convert(base, config.llm_int8_skip_modules, base._keep_in_fp32_modules)
+    for name, layer in base.named_modules():
+        if should_convert_module(name, kept) and (type(layer) is torch.nn.Linear or isinstance(layer, Conv1D)):
+            yield layer
+
+
+def _through_nf4(weight: torch.Tensor) -> torch.Tensor:
+    """Rounded to NF4 with double quantisation, where it lies."""
+    packed, state = bitsandbytes.functional.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
+    return bitsandbytes.functional.dequantize_4bit(packed, state)
 
 
 def model_directory(path: str) -> Path:

@@ -49,11 +49,12 @@ from rl.memory import (
     require_kv_cache,
 )
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
-from rl.placement import CPUS, ENGINE, LEARNER, Placement, environment, place
+from rl.placement import CPUS, ENGINE, LEARNER, Placement, engine_environment, learner_environment, place
 from rl.reward import RewardWorker, self_test
 from rl.types import Group
 from sft import checkpoint, finished, provenance
 from sft.config_file import leaves, write_resolved
+from sft.device import detect
 from sft.examples import PromptEncoder
 from sft.policy import load_tokenizer, read_adapter, save_adapter
 from sft.stores import Store, open_store
@@ -66,7 +67,7 @@ OUTPUTS = (
 MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("steps", "run", "engine", "evaluation", "checkpoint", "alarm"), True),
     **dict.fromkeys(("init_adapter", "sft_metrics"), True),
-    "data": {"checked"}, "reward": {"workers"}, "learner": {"ranks"},
+    "data": {"checked"}, "reward": {"workers"}, "learner": {"ranks", "timeout_s"},
 }  # fmt: skip
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
 SELF_TEST_QUESTIONS = 32
@@ -173,10 +174,10 @@ def _assemble(
         flush=True,
     )
     ranks = [_spawn_learner(config, where, rank) for rank in range(config.learner.ranks)]
-    keep = live_versions(config)
-    timeout_s = config.engine.timeout_s
-    engines = [Engine(_spawn_engine(config, where, n, keep), timeout_s, keep) for n in range(config.engine.replicas)]
-    learners = Learners(ranks, timeout_s, config.learner.learns_all)  # before a pool that takes what is left
+    keep, patience = live_versions(config), config.engine.timeout_s
+    engines = [Engine(_spawn_engine(config, where, n, keep), patience, keep) for n in range(config.engine.replicas)]
+    # Before a pool that takes what is left.
+    learners = Learners(ranks, config.learner.timeout_s, config.learner.learns_all)
     if notice := learners.notice():
         print(f"{config.model.path} {notice}", flush=True)
     for engine in engines:
@@ -203,6 +204,7 @@ def _assemble(
         config.engine.mismatch_limit,
         canary,
         config.run.seed,
+        bf16=config.model.dtype == "bfloat16" and (where.learner_gpus > 0 or detect().bf16),
     )
     return policy, rewards, ShuffledQuestions(examples, config.rollout.questions, config.run.seed, dropped)
 
@@ -321,7 +323,7 @@ def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
         name=_name(LEARNER, rank, config.learner.ranks),
         num_cpus=CPUS,
         num_gpus=where.learner_gpus,
-        env=environment(where.learner_threads),
+        env=learner_environment(where),
     )
 
 
@@ -339,7 +341,7 @@ def _spawn_engine(config: RlConfig, where: Placement, replica: int, live_version
         name=_name(ENGINE, replica, engine.replicas),
         num_cpus=CPUS,
         num_gpus=where.engine_gpus,
-        env=environment(where.engine_threads),
+        env=engine_environment(where),
     )
 
 

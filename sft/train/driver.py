@@ -38,7 +38,7 @@ from sft.augment import Faces, multiplied
 from sft.config import DataConfig, SftConfig
 from sft.config_file import leaves, write_resolved
 from sft.dev import DevEvaluator
-from sft.device import detect
+from sft.device import allocator, detect
 from sft.documents import documents
 from sft.examples import PromptEncoder, TrainingExample, training_examples
 from sft.plan import require_dev_engine
@@ -81,7 +81,7 @@ class Job:
 def train(config: SftConfig, data: Path | None = None) -> Path:
     """Run it all and return the run's directory. UserError before anything is written when something is not right."""
     began = time.perf_counter()
-    _quiet_libraries()
+    _set_up_libraries()
     if finished.is_finished(config, data) or _was_finished(config):
         return config.run.path
     job = _prepare(config, data)
@@ -309,7 +309,8 @@ def _parameters(model: Model) -> tuple[int, int]:
     return model.num_parameters(only_trainable=True), model.num_parameters()
 
 
-def _quiet_libraries() -> None:
+def _set_up_libraries() -> None:
+    os.environ.update(allocator(os.environ))
     warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")  # they are plain ones there
     transformers.utils.logging.set_verbosity_error()
     for name in ("trl", "peft", "accelerate", "httpx"):

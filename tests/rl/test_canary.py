@@ -1,12 +1,13 @@
 """The gate between publishing a policy and learning from what it samples."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rl.config import RolloutConfig
-from rl.parts import AdapterNotLive, Canary, EnginePolicy
+from rl.parts import AdapterNotLive, Canary, EnginePolicy, mismatch
 from sft.policy import PolicyVersion
 
 
@@ -40,3 +41,38 @@ def test_one_engine_that_serves_something_else_stops_the_run_before_the_update(s
     policy.publish(3)
     with pytest.raises(AdapterNotLive, match="policy 3 is not live"):
         policy.update(4)
+
+
+def test_what_bfloat16_rounds_is_no_mismatch_and_what_it_does_not_is() -> None:
+    # Neighbours in bfloat16 are 1/8 apart at 16 to 32, and 1/256 at 0.5 to 1.
+    assert mismatch([-20.1, -0.7], [-20.0, -0.7], bf16=True) == 0
+    assert mismatch([-20.1, -0.7], [-20.0, -0.7], bf16=False) == pytest.approx(0.05)
+    assert mismatch([-0.8, -0.7], [-0.7, -0.7], bf16=True) == pytest.approx((0.1 - 1 / 256) / 2)
+    assert mismatch([-2.69, 0.0], [0.0, 0.0], bf16=True) == pytest.approx(1.345)  # a size of 0 excuses nothing
+    assert mismatch([-1000.0], [-1.0], bf16=True) == pytest.approx(999, abs=0.01)
+    assert math.isnan(mismatch([float("nan")], [-1.0], bf16=True))
+
+
+@pytest.mark.parametrize(("bf16", "theirs", "lives"), [
+    (True, [-20.12, -24.1], True), (False, [-20.12, -24.1], False),  # by a step of bfloat16 each
+    (True, [-20.5, -24.0], False), (True, [-21.3, -25.3], False),  # by four; by what a missing adapter makes
+])  # fmt: skip
+def test_rounding_does_not_stop_a_run_and_a_missing_adapter_does(bf16: bool, theirs: list[float], lives: bool) -> None:
+    policy = policy_of([-20.0, -24.0], theirs)
+    policy.bf16 = bf16
+    policy.publish(0)
+    if lives:
+        assert policy.verify() == pytest.approx(0.11)  # what is reported is the whole
+    else:
+        with pytest.raises(AdapterNotLive, match="beyond rounding"):
+            policy.verify()
+
+
+def test_the_first_canary_of_a_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="rl.parts")
+    policy = policy_of([-1.0, -2.0], [-1.02, -2.04])
+    for step in (0, 1):
+        policy.publish(step)
+        policy.verify()
+    (said,) = caplog.messages
+    assert said == "canary of policy 0: mean |Δ log-prob| 0.0300, beyond rounding 0.0300"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sft.directories import HeldDirectory, made_once, replacing
+from evaluation.errors import UserError
+from sft.directories import HeldDirectory, made_once, replacing, roomy
 
 MAKER = """
 import sys, time
@@ -113,3 +114,14 @@ def test_a_failed_replacement_leaves_the_old_and_a_good_one_nothing_beside_it(tm
         (partial / "file").write_text("half")
         raise RuntimeError
     assert (target / "file").read_text() == "new" and names(tmp_path) == ["adapter"]
+
+
+def test_adapters_go_to_the_first_directory_with_room_for_all_that_live_at_once() -> None:
+    shared, disk = Path("/dev/shm"), Path("/tmp")
+    three = 3 * 154 * 2**20  # of a 7B base, rank 32; /dev/shm of a container has 64 MB
+    assert roomy({shared: 64 * 2**20, disk: 10 * 2**30}, three) == disk
+    assert roomy({shared: 2**30, disk: 10 * 2**30}, three) == shared
+    with pytest.raises(UserError, match="need 462 MiB .* /dev/shm has 64, /tmp has 100: .* TMPDIR"):
+        roomy({shared: 64 * 2**20, disk: 100 * 2**20}, three)
+    with pytest.raises(UserError, match="none can be written to"):
+        roomy({}, three)

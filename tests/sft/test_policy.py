@@ -178,3 +178,25 @@ def test_a_cpu_without_bfloat16_computes_in_float32_and_such_a_gpu_is_refused() 
     assert Device("cuda", bf16=True).computes_in("float32") == "float32"
     with pytest.raises(UserError, match="T4 does not compute in bfloat16: set model.dtype=float32"):
         Device("cuda", name="T4", bf16=False).computes_in("bfloat16")
+
+
+def test_the_export_rounds_the_layers_that_a_learner_has_in_four_bits_and_no_others(toy, tmp_path):
+    sizes = {"n_embd": 64, "n_layer": 1, "n_head": 4, "vocab_size": 256, "n_positions": 64}
+    for path, config in {tmp_path / "gpt2": transformers.GPT2Config(**sizes), toy: None}.items():
+        if config is not None:  # its layers hold their matrices the other way round
+            torch.manual_seed(0)
+            transformers.AutoModelForCausalLM.from_config(config).save_pretrained(path)
+        model = ModelConfig(path=str(path), dtype="float32")
+        learner, exported = policy.load_base(model), policy.dequantised_model(model)
+        plain = policy.load_base(ModelConfig(path=str(path), dtype="float32", quantization="none"))
+        four_bit = {name for name, _ in policy._four_bit_layers(learner)}
+        original = dict(plain.named_modules())
+        changed = {
+            name for name, layer in exported.named_modules()
+            if isinstance(getattr(layer, "weight", None), torch.Tensor)
+            and not torch.equal(layer.weight, original[name].weight)
+        }  # fmt: skip
+        assert changed == four_bit and four_bit
+        ids = torch.tensor([[5, 6, 7, 8]])
+        with torch.no_grad():
+            assert torch.allclose(learner(ids).logits, exported(ids).logits, atol=1e-6)
