@@ -326,8 +326,8 @@ MUTATIONS = (
         "5.14",
         "the engine serves the original weights and the learner trains on 4-bit ones",
         "sft/policy.py",
-        "modules[name].weight.data = values.to(plain.dtype)",
-        "modules[name].weight.data = modules[name].weight.data.to(values.dtype)",
+        "layer.weight.data = values.T.contiguous() if turned else values",
+        "layer.weight.data = weight.T.contiguous() if turned else weight",
         (
             "tests/sft/test_policy.py::test_the_served_base_gives_the_learners_logits_bit_for_bit[float32]",
             SAME_LOG_PROBS + "[1.0]",
