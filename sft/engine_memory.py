@@ -104,15 +104,15 @@ def kv_cache_gib(served: Served, total_gib: float) -> float:
 
 def check_kv_cache(setting: str, kv_cache_gib: float, served: Served, total: int) -> None:
     """UserError for a KV cache that cannot be: it does not hold one context, or is more than `total` bytes of memory
-    hold beside the weights. Whether all else fits in is an estimate, and no reason to refuse."""
+    can hold beside the weights. Whether all else fits in is an estimate, and no reason to refuse."""
     asked, least = kv_cache_gib * GIB, served.kv_token * served.max_length
-    left = max(0.0, (total - served.weights) / GIB)
+    left = max(0.0, (USABLE * total - served.weights) / GIB)
     if asked < least:
         raise UserError(
             f"{setting} = {kv_cache_gib:g} GiB is too small: one context of model.max_length = {served.max_length} "
             f"tokens takes {least / GIB:.2g} GiB, so raise it to that at least"
         )
-    if asked + served.weights > total:
+    if kv_cache_gib > left:
         raise UserError(
             f"{setting} = {kv_cache_gib:g} GiB is more than there is: beside {served.weights / GIB:.2g} GiB of weights "
             f"the {total / GIB:.3g} GiB of memory here leave {left:.3g}, so lower it"
