@@ -182,9 +182,10 @@ class Sandbox:
     def _answers(self, child: Process, requests: Sequence[Request]) -> Iterator[tuple[Execution, int]]:
         """Answers in order; ends early, with the verdict on the statement that did it, when the child dies."""
         child.send(list(requests))
+        patience_s = self.limits.wall_s + _PARENT_SLACK_S
         for _ in requests:
             sent = monotonic()
-            payload = child.read(self.limits.wall_s + _PARENT_SLACK_S)
+            payload = child.read(patience_s)
             if payload is None:
                 yield self._post_mortem(child, monotonic() - sent), 0
                 return

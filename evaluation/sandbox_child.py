@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from graph.confined import Settings, end_after, serve  # noqa: E402
-from graph.database import PROGRESS_OPS, DatabaseError, open_database  # noqa: E402
+from graph.database import PROGRESS_OPS, DatabaseError, Identity, open_database, whole  # noqa: E402
 from graph.guard import Clock, Guard  # noqa: E402
 
 ROWS_PER_CHECK = 4096
@@ -26,12 +26,16 @@ EXPLAIN_COLUMNS = (("addr", "opcode", "p1"), ("id", "parent", "notused"))
 
 
 def work(batch: list[tuple[str, str]], limits: Settings, answer: Callable[[Any], None]) -> None:
+    seen: dict[str, Identity] = {}
     for path, sql in batch:
-        answer(run(path, sql, limits))
+        answer(run(path, sql, limits, seen))
 
 
-def run(path: str, sql: str, limits: Settings) -> tuple[Any, ...]:
-    """(status, columns, marshalled rows, tables read, volatile, error, seconds) of one statement."""
+def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tuple[Any, ...]:
+    """(status, columns, marshalled rows, tables read, volatile, error, seconds) of one statement.
+
+    seen: the files of this batch that were looked at; one that changes meanwhile may be read in part.
+    """
     started = monotonic()
     clock, guard = Clock(limits["open_s"]), Guard(())
     columns: tuple[str, ...] = ()
@@ -39,7 +43,9 @@ def run(path: str, sql: str, limits: Settings) -> tuple[Any, ...]:
     rows = b""
     try:
         end_after(limits["open_s"] + limits["grace_s"], limits["wall_s"])
-        connection, known = open_database(path, clock)
+        if path not in seen:
+            seen[path] = whole(path)
+        connection, known = open_database(path, clock, seen[path])
         with closing(connection):
             end_after(limits["deadline_s"] + limits["grace_s"], limits["wall_s"])
             clock, guard = Clock(limits["deadline_s"]), Guard(known.names)

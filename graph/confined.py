@@ -44,6 +44,7 @@ def restrict(heap_bytes: int, memory_bytes: int) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     gc.disable()  # rows are plain tuples; cycles are collected after each request
+    gc.freeze()  # what is there already stays
     for name, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

@@ -22,6 +22,9 @@ Identity = tuple[str, int, int, int, int, int]
 _Found = TypeVar("_Found", "Contents", str)
 _LOG_HEADER_BYTES = 32  # of a write-ahead log; what is committed comes behind it
 _REMEMBERED = 1000  # files
+# The last one loads the schema.
+_SET_UP = """PRAGMA temp_store=2; PRAGMA query_only=1; PRAGMA trusted_schema=1; PRAGMA cell_size_check=1;
+SELECT 1 FROM sqlite_master LIMIT 0"""
 PROGRESS_OPS = 4000  # virtual machine steps between two looks at the clock: costs under 3 %
 _HOW = "let the program that writes it finish, or run: sqlite3 FILE 'PRAGMA wal_checkpoint(TRUNCATE)'"
 
@@ -39,7 +42,6 @@ class Contents:
     """
 
     uri: str
-    path: str  # without symbolic links: beside it lie the journal and the log
     tables: dict[str, str]
     virtual: tuple[str, ...]
     names: frozenset[str]
@@ -61,30 +63,36 @@ def identity(path: str | Path) -> Identity:
     return str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def open_database(path: str | Path, stop: Callable[[], bool]) -> tuple[sqlite3.Connection, Contents]:
+def whole(path: str | Path) -> Identity:
+    """The file's identity. DatabaseError unless it is one that holds all of the database."""
+    key = identity(path)
+    refuse_unmerged(os.path.realpath(path))
+    return key
+
+
+def open_database(
+    path: str | Path, stop: Callable[[], bool], key: Identity | None = None
+) -> tuple[sqlite3.Connection, Contents]:
     """A connection with its schema loaded and its virtual tables connected, and what the file holds.
 
-    stop: asked every few thousand steps, from now on, whether to interrupt what runs. DatabaseError: the file is
-    refused; a schema that took too much is refused from then on without another try.
+    key: what `whole` has said of the file, where it was asked before. stop: asked every few thousand steps, from now
+    on, whether to interrupt what runs. DatabaseError: the file is refused; a schema that took too much is refused from
+    then on without another try.
     """
-    key = identity(path)
+    key = key or whole(path)
     known = _known.get(key)
     if isinstance(known, str):
         raise DatabaseError(known)
-    real = known.path if known else os.path.realpath(path)
-    refuse_unmerged(real)
-    uri = known.uri if known else Path(real).as_uri() + "?mode=ro&immutable=1"  # quotes ? and #
+    uri = known.uri if known else Path(path).resolve().as_uri() + "?mode=ro&immutable=1"  # quotes ? and #
     try:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
     except sqlite3.OperationalError as error:
         raise DatabaseError(f"{error}") from None
     try:
         connection.set_progress_handler(stop, PROGRESS_OPS)
-        for pragma in ("temp_store=2", "query_only=1", "trusted_schema=1", "cell_size_check=1"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 0")  # loads the schema
+        connection.executescript(_SET_UP)
         if known is None:
-            known = _remember(key, contents(connection, uri, real))
+            known = _remember(key, contents(connection, uri))
         for name in known.virtual:
             with suppress(sqlite3.OperationalError):  # its module is not there: then nothing can query it
                 connection.execute(f"SELECT 1 FROM {quoted(name)} LIMIT 0")
@@ -126,7 +134,7 @@ def first_byte(path: str) -> bytes:
         return b""
 
 
-def contents(connection: sqlite3.Connection, uri: str, path: str) -> Contents:
+def contents(connection: sqlite3.Connection, uri: str) -> Contents:
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     query = "SELECT type, name, rootpage FROM sqlite_master WHERE type IN ('table', 'view')"
     found = connection.execute(query).fetchall()
@@ -135,7 +143,7 @@ def contents(connection: sqlite3.Connection, uri: str, path: str) -> Contents:
     tables = {name.lower(): name for kind, name, _ in found if kind == "table"}
     hidden = shadow_tables(connection) if virtual else set()
     own = {low: name for low, name in tables.items() if name not in hidden and not low.startswith("sqlite_")}
-    return Contents(uri, path, own, virtual, frozenset(name.lower() for _, name, _ in found))
+    return Contents(uri, own, virtual, frozenset(name.lower() for _, name, _ in found))
 
 
 def shadow_tables(connection: sqlite3.Connection) -> set[str]:

@@ -20,7 +20,7 @@ from graph.guard import Clock, Guard  # noqa: E402
 
 TableRow = tuple[int, str, str, list[tuple[str, str, int]], list[tuple[Any, ...]]]
 _NAME = "(SELECT name FROM sqlite_master WHERE rowid = ?)"
-_STEPS_PER_CHECK, _VDBE_OP = 1000, 5
+_STEPS_PER_CHECK, _VDBE_OP = 5000, 5
 
 
 def work(request: tuple[str, str, Any], settings: Settings, answer: Callable[[Any], None]) -> None:
@@ -163,10 +163,11 @@ def column_cells(connection: sqlite3.Connection, table: str, column: str, limit:
     """
     try:
         for (value,) in connection.execute(query):
-            room -= len(str(value))
+            text = str(value)
+            room -= len(text)
             if room < 0:
                 return
-            yield str(value)
+            yield text
     except (sqlite3.Error, ValueError, MemoryError):  # ValueError: a name with NUL or half a surrogate pair
         return
 
