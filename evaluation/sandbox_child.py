@@ -11,6 +11,7 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from itertools import islice, repeat
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,7 +22,6 @@ from graph.confined import Settings, end_after, serve  # noqa: E402
 from graph.database import PROGRESS_OPS, DatabaseError, Identity, open_database, whole  # noqa: E402
 from graph.guard import Clock, Guard  # noqa: E402
 
-ROWS_PER_CHECK = 4096
 EXPLAIN_COLUMNS = (("addr", "opcode", "p1"), ("id", "parent", "notused"))
 
 
@@ -50,7 +50,7 @@ def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tup
             end_after(limits["deadline_s"] + limits["grace_s"], limits["wall_s"])
             clock, guard = Clock(limits["deadline_s"]), Guard(known.names)
             watch(connection, guard, clock, limits)
-            columns, rows = fetch(connection, sql, limits, clock)
+            columns, rows = fetch(connection, sql, limits)
             tables = tables_read(guard, connection, sql, columns, known.tables)
         if guard.made_rows and not tables and columns[:3] not in EXPLAIN_COLUMNS:
             raise Refused(f"not allowed: {guard.made_rows} over constants alone, without a table of the database")
@@ -76,30 +76,30 @@ class Refused(Exception):
     """A statement that SQLite would run."""
 
 
-def fetch(connection: sqlite3.Connection, sql: str, limits: Settings, clock: Clock) -> tuple[tuple[str, ...], bytes]:
+def fetch(connection: sqlite3.Connection, sql: str, limits: Settings) -> tuple[tuple[str, ...], bytes]:
     """Column names and marshalled rows; text that is not UTF-8 is read as surrogate escapes."""
     try:
-        return fetch_rows(connection.execute(sql), limits, clock)
+        return fetch_rows(connection.execute(sql), limits)
     except sqlite3.OperationalError as error:
         if "Could not decode to UTF-8" not in str(error):
             raise
     # A text factory in Python costs a call per cell, so only the statements that need it pay.
     connection.text_factory = lambda cell: cell.decode("utf-8", "surrogateescape")
-    return fetch_rows(connection.execute(sql), limits, clock)
+    return fetch_rows(connection.execute(sql), limits)
 
 
-def fetch_rows(cursor: sqlite3.Cursor, limits: Settings, clock: Clock) -> tuple[tuple[str, ...], bytes]:
-    """Each row is counted and marshalled as it comes, so that no more than one is held beyond the limit."""
+def fetch_rows(cursor: sqlite3.Cursor, limits: Settings) -> tuple[tuple[str, ...], bytes]:
+    """Each row is marshalled and counted as it comes, so that no more than one is held beyond the limit."""
     columns = tuple(column[0] for column in cursor.description or ())
-    room, most_rows = limits["max_bytes"], limits["max_rows"]
+    room, cells = limits["max_bytes"], 8 * len(columns)
     rows: list[bytes] = []
-    for row in cursor:
-        rows.append(marshal.dumps(row, 2))
-        room -= len(rows[-1]) + 8 * len(row)
-        if room < 0 or len(rows) > most_rows:
-            raise TooLarge(f"the result has more than {most_rows} rows or {limits['max_bytes']} bytes")
-        if not len(rows) % ROWS_PER_CHECK and clock():
-            raise TimeoutError
+    for row in map(marshal.dumps, islice(cursor, limits["max_rows"] + 1), repeat(2)):
+        rows.append(row)
+        room -= len(row) + cells
+        if room < 0:
+            break
+    if room < 0 or len(rows) > limits["max_rows"]:
+        raise TooLarge(f"the result has more than {limits['max_rows']} rows or {limits['max_bytes']} bytes")
     # A marshalled tuple is its length and its items one after another.
     return columns, b"".join((b"(", struct.pack("<i", len(rows)), *rows))
 
