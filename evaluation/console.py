@@ -115,19 +115,22 @@ def recorded() -> Iterator[None]:
 
 class Count:
     """How far a piece of work is, and how long the rest takes: a line every EVERY_S seconds, and on a terminal one line
-    that changes."""
+    that changes; then a last one."""
 
     def __init__(self, what: str, total: int, unit: str = "questions") -> None:
         self.what, self.total, self.unit = what, total, unit
         self.began = self.said = time.perf_counter()
+        self.over = False
 
     def __call__(self, done: int) -> None:
         """`done` of the total are done."""
         now = time.perf_counter()
         text = f"{self.what}: {done}/{self.total} {self.unit}, {time_left(now - self.began, done, self.total)}"
-        if done >= self.total:
+        if done >= self.total and not self.over:
+            self.over = True
             clear_status()
-        elif not status(text) and now - self.said >= EVERY_S:
+            print(f"{self.what}: {done}/{self.total} {self.unit}, {now - self.began:.0f} s", flush=True)
+        elif not self.over and not status(text) and now - self.said >= EVERY_S:
             self.said = now
             print(text, flush=True)
 
