@@ -162,7 +162,8 @@ def client(address: str) -> "JobSubmissionClient":
     """Ray's own, imported late: it takes a second."""
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.WARNING)  # what it uploads and when a socket closes is no news
+    for module in ("dashboard_sdk", "job.sdk"):  # what they upload and when a socket closes is no news
+        logging.getLogger(f"ray.dashboard.modules.{module}").setLevel(logging.WARNING)
     return JobSubmissionClient(address)
 
 
