@@ -30,7 +30,8 @@ def check_inputs(model: ModelConfig, data: DataConfig, folder: Path | None, adap
 
 def check_outputs(run: RunConfig) -> None:
     """UserError: run.dir cannot be written to."""
-    check_folder(Path(run.dir), "run.dir")
+    path = Path(run.dir).expanduser().absolute()
+    check_folder(next(place for place in (path, *path.parents) if place.exists()), "run.dir")
 
 
 def check_kv_cache(setting: str, gib: float, engines: int = 1) -> None:
