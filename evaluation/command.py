@@ -117,7 +117,16 @@ def check_folder(path: Path, name: str = "--out") -> Path:
     """A folder that can be written to, made if need be. UserError otherwise."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
+    except OSError as error:
+        raise UserError(f"{name}: the folder {path} cannot be written to: {error.strerror}") from None
+    return check_room(path, name)
+
+
+def check_room(path: Path, name: str) -> Path:
+    """A folder that can be written to, or be made where it would lie; nothing is made. UserError otherwise."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
             return path
     except OSError as error:
         raise UserError(f"{name}: the folder {path} cannot be written to: {error.strerror}") from None

@@ -17,7 +17,7 @@ from sqlglot import exp
 from evaluation.ordering import parse
 
 _BY_PLACE = (exp.RowNumber, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.NthValue, exp.Ntile)
-_BY_ORDER = (exp.GroupConcat, exp.JSONArrayAgg, exp.JSONObjectAgg)
+_BY_CHANCE = (exp.Rand, exp.GroupConcat, exp.JSONArrayAgg, exp.JSONObjectAgg)  # the last three: in any order
 _EXTREMES = (exp.Min, exp.Max)
 _PEERS = "RANGE BETWEEN CURRENT ROW AND CURRENT ROW"
 
@@ -48,7 +48,11 @@ def doubts(sql: str) -> Doubts:
     head = f"{shared.sql('sqlite')} " if shared else ""
     probes = [head + probe for node in tree.find_all(exp.Query) for probe in _probes(node, node is tree)]
     inner = [head + query for query in _choosers(tree)]
-    return Doubts(tuple(dict.fromkeys(probes)), tuple(dict.fromkeys(inner)), tree.find(*_BY_ORDER) is not None)
+    return Doubts(tuple(dict.fromkeys(probes)), tuple(dict.fromkeys(inner)), any(map(_by_chance, tree.walk())))
+
+
+def _by_chance(node: exp.Expr) -> bool:
+    return isinstance(node, _BY_CHANCE) or (isinstance(node, exp.Anonymous) and node.name.lower() == "randomblob")
 
 
 def _probes(node: exp.Expr, outermost: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.resources import gpu_memory, machine
 from evaluation.benchmarks import questions_file
-from evaluation.command import check_folder
+from evaluation.command import check_room
 from evaluation.errors import UserError
 from sft.adapter import read_config
 from sft.config import DataConfig, ModelConfig, RunConfig
@@ -30,8 +30,7 @@ def check_inputs(model: ModelConfig, data: DataConfig, folder: Path | None, adap
 
 def check_outputs(run: RunConfig) -> None:
     """UserError: run.dir cannot be written to."""
-    path = Path(run.dir).expanduser().absolute()
-    check_folder(next(place for place in (path, *path.parents) if place.exists()), "run.dir")
+    check_room(Path(run.dir).expanduser(), "run.dir")
 
 
 def check_kv_cache(setting: str, gib: float, engines: int = 1) -> None:
