@@ -5,7 +5,7 @@ No row, or one row of 0 and NULL, is what `SELECT count(*) FROM t WHERE 0` and w
 
 from __future__ import annotations
 
-from evaluation.sandbox import Execution
+from evaluation.databases.sandbox import Execution
 
 
 def is_blind(execution: Execution) -> bool:

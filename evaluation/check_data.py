@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
-from evaluation import clock
 from evaluation.benchmarks import Example, load_split
 from evaluation.blind import is_blind
 from evaluation.command import CommandLine, add_benchmark, at_least, check_output
 from evaluation.compare import is_tied
+from evaluation.databases import clock
+from evaluation.databases.sandbox import Limits
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.judge import GOLD_PATIENCE, Gold, Judge
-from evaluation.sandbox import Limits
 from evaluation.score import write_whole
 from evaluation.text_files import read_records, read_text
 
@@ -39,7 +39,8 @@ CHUNK = 64
 def problems(gold: Gold, depends: frozenset[str] = frozenset()) -> list[Problem]:
     """What is wrong with a gold query, given what it returned; [] when nothing is.
 
-    depends: what `evaluation.clock` says of it. tied: another choice among equal rows would be as right, and is taken.
+    depends: what `evaluation.databases.clock` says of it. tied: another choice among equal rows would be as right, and
+    is taken.
     open: the same holds in a subquery, beside an aggregate or elsewhere (`evaluation.openness`), and is not taken.
     """
     execution = gold.execution

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from evaluation.columns import column_orders, covering_orders, reordered
+from evaluation.databases.sandbox import Execution, executable
 from evaluation.ordering import KeyedQuery, Ranking, is_ordered, tie_groups
-from evaluation.sandbox import Execution, executable
 
 Row = tuple[Any, ...]
 Columns = Literal["given", "any"]  # whether columns must stand in gold's order

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -164,3 +164,15 @@ def status(text: str) -> bool:
 def clear_status() -> None:
     while _shown:
         _shown.pop().write(_ERASE)
+
+
+def time_rows(seconds: Mapping[str, float]) -> dict[str, int]:
+    """Whole seconds by part, that add up to the last, "total"; "other" is what no part accounts for.
+
+    >>> time_rows({"sft": 60.4, "rl": 300.4, "total": 400.0})
+    {'sft': 60, 'rl': 300, 'other': 40, 'total': 400}
+    """
+    known = {name: round(value) for name, value in seconds.items() if name not in ("driver", "other", "total")}
+    whole = round(seconds.get("total", max(seconds.get("driver", 0), sum(known.values()) + seconds.get("other", 0))))
+    rest = max(0, whole - sum(known.values()))
+    return {**known, "other": rest, "total": sum(known.values()) + rest}

@@ -18,8 +18,8 @@ from typing import Any, TextIO
 
 from evaluation.benchmarks import readable
 from evaluation.command import CommandLine, file, seconds
+from evaluation.databases.sandbox import Execution, Limits, Sandbox
 from evaluation.errors import exit_on_user_error
-from evaluation.sandbox import Execution, Limits, Sandbox
 from evaluation.text_files import encoding_of
 
 LONGEST_LINE = 64 * 2**20  # characters

@@ -10,9 +10,9 @@ from typing import Literal, cast
 
 from evaluation.benchmarks import Example
 from evaluation.compare import Columns, both_empty, is_tied, ranking_of, same_answer
+from evaluation.databases.sandbox import Execution, Limits, Request, Sandbox
 from evaluation.openness import Doubts, doubts
 from evaluation.ordering import Ranking, chooses, keyed_query
-from evaluation.sandbox import Execution, Limits, Request, Sandbox
 
 VerdictStatus = Literal[
     "correct",  # the same answer as gold, with rows

@@ -21,11 +21,11 @@ from typing import Any
 from evaluation.benchmarks import Example, load_split
 from evaluation.command import CommandLine, add_benchmark, at_least, check_folder, file, seconds
 from evaluation.console import Count
+from evaluation.databases.sandbox import Limits
 from evaluation.errors import exit_on_user_error
 from evaluation.metrics import breakdown, share
 from evaluation.predictions import read_predictions
-from evaluation.rulers import Item, Rulers
-from evaluation.sandbox import Limits
+from evaluation.rulers.table import Item, Rulers
 
 Row = dict[str, Any]
 CHUNK = 32  # questions given to a sandbox at once

@@ -23,10 +23,10 @@ from typing import Any
 from evaluation.benchmarks import Example, load_examples
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.score import write_whole
-from rl.ablation_config import REPORT, AblationConfig, Plan, plans
-from rl.ablation_stages import Chain, Stage, run_chains
-from sft.command import ConfigCommand
-from sft.examples import PromptEncoder
+from rl.ablation.config import REPORT, AblationConfig, Plan, plans
+from rl.ablation.stages import Chain, Stage, run_chains
+from sft.policy.encoder import PromptEncoder
+from sft.settings.command import ConfigCommand
 
 PROMPTS_MEASURED = 256
 SETTINGS = "settings.json"
@@ -120,7 +120,7 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _report(root: Path, config: AblationConfig, made: Sequence[Plan], dev: list[Example], failed: Failures) -> None:
-    from rl.ablation_report import Row, subsets, summarise, write_results
+    from rl.ablation.report import Row, subsets, summarise, write_results
 
     rows = [
         Row(plan.variant.name, stage, _evaluations(root, plan, stage, config.seeds))
@@ -168,7 +168,7 @@ def _prompt_tokens(plan: Plan, dev: Sequence[Example]) -> int:
 
 
 def _encoder(plan: Plan) -> PromptEncoder:
-    from sft.policy import load_tokenizer
+    from sft.policy.base import load_tokenizer
 
     data, model = plan.rl.data, plan.rl.model
     return PromptEncoder(load_tokenizer(model.path), data.prompt_style, model.max_length, data.prompt_budget)

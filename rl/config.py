@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rl.advantages import Estimator
 from rl.alarms import AlarmConfig
+from rl.algorithms.advantages import Estimator
 from rl.reward import RewardConfig
 from rl.types import Aggregation, KlEstimator, Surrogate
 from sft.config import DataConfig, LoraConfig, ModelConfig, RunConfig, Settings

@@ -19,9 +19,9 @@ from typing import Any
 from cluster.actor import Handle, Pending
 from cluster.errors import LOST
 from sft.config import ModelConfig
-from sft.generator import Generator, GeneratorConfig
-from sft.policy import PolicyVersion, served_base
-from sft.sampling import Sample, Sampling
+from sft.policy.base import PolicyVersion, served_base
+from sft.policy.generator import Generator, GeneratorConfig
+from sft.policy.sampling import Sample, Sampling
 
 log = logging.getLogger(__name__)
 

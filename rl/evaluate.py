@@ -14,7 +14,7 @@ from evaluation.metrics import mean_interval, wilson_interval
 from evaluation.score import write_whole
 from rl.engines import Seen
 from rl.parts import EnginePolicy, PooledRewards, answer_of
-from sft.generator import Sampling
+from sft.policy.generator import Sampling
 
 CHUNK = 128
 """Questions per call of the engine."""

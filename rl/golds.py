@@ -15,7 +15,7 @@ from evaluation.benchmarks import Example
 from rl.evaluate import save
 from rl.parts import PooledRewards
 from rl.reward import Answer
-from sft.checkpoint import Checkpoint
+from sft.policy.checkpoint import Checkpoint
 
 FILE = "golds.json"
 

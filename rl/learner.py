@@ -19,17 +19,17 @@ from bitsandbytes.optim import PagedAdamW8bit
 from torch import Tensor
 
 from evaluation.errors import UserError
+from rl.algorithms.losses import LossTerms, divisor, policy_loss, token_weight
 from rl.config import LearnerConfig
-from rl.losses import LossTerms, divisor, policy_loss, token_weight
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.ranks import Ranks, meeting_point
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Group, Rollout
-from sft.answers import answer_scores
 from sft.config import LoraConfig, ModelConfig
-from sft.device import detect, release_memory
-from sft.policy import PolicyVersion, keep_input_dtype, load_model, publish
-from sft.support import ready
+from sft.policy.answers import answer_scores
+from sft.policy.base import PolicyVersion, keep_input_dtype, load_model, publish
+from sft.policy.device import detect, release_memory
+from sft.policy.support import ready
 
 REFERENCE = "reference"
 Totals = defaultdict[str, float]

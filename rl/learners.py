@@ -16,7 +16,7 @@ from cluster.actor import REPORT_EVERY_S, Handle, Pending
 from cluster.errors import LOST
 from rl.packing import packed_length
 from rl.types import Group
-from sft.policy import PolicyVersion
+from sft.policy.base import PolicyVersion
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from evaluation.benchmarks import Example
-from rl.advantages import OVER_STEP, Estimator, advantages
+from rl.algorithms.advantages import OVER_STEP, Estimator, advantages
 from rl.background import Background
 from rl.types import Group, Reward, Rollout
 

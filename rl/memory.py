@@ -1,6 +1,6 @@
 """Bytes that an RL run holds, by process and part: formulas over a model's shape. No weights are read.
 
-What the learner holds is counted as in sft.plan, what the engine holds in `sft/engine_memory.py`.
+What the learner holds is counted as in sft.plan, what the engine holds in `sft/policy/engine_memory.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from cluster.resources import machine
 from evaluation.errors import UserError
 from rl.config import RlConfig
 from sft import plan as sft_plan
-from sft.adapter import CONFIG, largest_rank, read_config
 from sft.config import SftConfig, SftTrainConfig
-from sft.engine_memory import BYTES, Served, check_here
-from sft.shapes import ModelShape, shape_of
-from sft.stores import is_url
+from sft.policy.adapter import CONFIG, largest_rank, read_config
+from sft.policy.engine_memory import BYTES, Served, check_here
+from sft.policy.shapes import ModelShape, shape_of
+from sft.policy.stores import is_url
 
 GIB, MIB = 2**30, 2**20
 MOST_ON_CPU = 1_000_000_000  # parameters

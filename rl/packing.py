@@ -1,11 +1,11 @@
-"""A group as one row: the prompt once, then its K answers (`sft/packing.py`)."""
+"""A group as one row: the prompt once, then its K answers (`sft/policy/packing.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rl.types import Rollout
-from sft.packing import Branch, PackedBatch, Row, micro_batches, pack_rows
+from sft.policy.packing import Branch, PackedBatch, Row, micro_batches, pack_rows
 
 __all__ = ["PackedBatch", "micro_batches", "pack", "packed_length"]
 

@@ -23,9 +23,9 @@ from rl.loop import Rollouts, Seconds
 from rl.reward import Answer, Judged, RewardConfig, RewardWorker, group_rewards, overlong
 from rl.state import pack_versions, unpack_versions
 from rl.types import Group, Reward, Rollout
-from sft.examples import PromptEncoder
-from sft.policy import PolicyVersion
-from sft.sampling import Sample, Sampling
+from sft.policy.base import PolicyVersion
+from sft.policy.encoder import PromptEncoder
+from sft.policy.sampling import Sample, Sampling
 
 log = logging.getLogger(__name__)
 

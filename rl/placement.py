@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cluster.resources import Request
 from evaluation.errors import UserError
 from rl.config import RlConfig
-from sft.device import allocator
+from sft.policy.device import allocator
 
 REWARD, LEARNER, ENGINE = "reward", "learner", "engine"
 CPUS = 1

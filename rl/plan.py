@@ -17,11 +17,11 @@ from evaluation.errors import UserError, exit_on_user_error
 from rl import memory
 from rl.config import RlConfig
 from rl.placement import CPUS
-from sft import provenance
-from sft.adapter import check_adapter
-from sft.command import ConfigCommand
-from sft.engine_memory import engine_memory, export_memory
-from sft.shapes import ModelShape, local_directory, shape_of
+from sft.policy import provenance
+from sft.policy.adapter import check_adapter
+from sft.policy.engine_memory import engine_memory, export_memory
+from sft.policy.shapes import ModelShape, local_directory, shape_of
+from sft.settings.command import ConfigCommand
 
 GIB = memory.GIB
 EXPORT = "engine, while the served base is made"

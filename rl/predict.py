@@ -21,19 +21,19 @@ from evaluation.command import CommandLine, add_benchmark, at_least, check_outpu
 from evaluation.console import EVERY_S, Count
 from evaluation.errors import UserError, exit_on_user_error
 from graph.answer import extract_sql
-from sft import provenance
-from sft.adapter import largest_rank, read_config
 from sft.config import DataConfig, ModelConfig
-from sft.config_file import validate
-from sft.device import detect
-from sft.engine_memory import Served, kv_cache_gib
-from sft.examples import PromptEncoder
-from sft.generator import AdapterNotApplied, Generator, GeneratorConfig, Sample, Sampling
-from sft.model_files import context_length, local_model
-from sft.shapes import local_shape
+from sft.policy import provenance
+from sft.policy.adapter import largest_rank, read_config
+from sft.policy.device import detect
+from sft.policy.encoder import PromptEncoder
+from sft.policy.engine_memory import Served, kv_cache_gib
+from sft.policy.generator import AdapterNotApplied, Generator, GeneratorConfig, Sample, Sampling
+from sft.policy.model_files import context_length, local_model
+from sft.policy.shapes import local_shape
+from sft.settings.file import validate
 
 if TYPE_CHECKING:
-    from sft.policy import PolicyVersion
+    from sft.policy.base import PolicyVersion
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Questions:
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     _check(args)
-    from sft.policy import load_tokenizer, read_adapter  # slow: after the arguments
+    from sft.policy.base import load_tokenizer, read_adapter  # slow: after the arguments
 
     model, style, budget = _trained_as(args)
     if args.adapter:
@@ -101,7 +101,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _trained_as(args: argparse.Namespace) -> tuple[ModelConfig, str, int]:
     """Model settings, prompt style and budget: as given, else as the adapter was trained, else the defaults."""
-    from sft.policy import model_directory
+    from sft.policy.base import model_directory
 
     directory = model_directory(args.model)
     trained = _read_provenance(args.adapter or directory)  # a merged or fully trained model has a record of its own
@@ -145,7 +145,7 @@ def _encode(examples: list[Example], encoder: PromptEncoder) -> Questions:
 
 
 def _start(model: ModelConfig, adapter: PolicyVersion | None, seed: int) -> Generator:
-    from sft.policy import served_base
+    from sft.policy.base import served_base
 
     device, directory = detect(), served_base(model)
     rank = largest_rank(json.loads(adapter.adapter_config)) if adapter else 1

@@ -4,7 +4,7 @@ Parts, each in 0..1: `correct` (same answer as gold), `executable` (runs and rea
 than gold), `format` (ended by itself and holds SQL). The value is their weighted sum, gated: in a group without one
 correct answer every reward is 0. Otherwise division by the group's spread would blow the shaping of an all-wrong group
 up to full size, and the policy would learn to be executable instead of right ("phantom advantage"). Where all answers
-are right, `rl.advantages` keeps that division from doing the same. A part without weight is not computed.
+are right, `rl.algorithms.advantages` keeps that division from doing the same. A part without weight is not computed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sqlglot import exp
 from evaluation.benchmarks import Example
 from evaluation.blind import blind_queries, is_blind
 from evaluation.compare import Columns
+from evaluation.databases.sandbox import Limits
 from evaluation.errors import UserError
 from evaluation.judge import Judge, Verdict
 from evaluation.ordering import parse
-from evaluation.sandbox import Limits
 from rl.types import Reward
 from sft.config import Settings
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from evaluation.command import CommandLine, check_output
 from evaluation.errors import exit_on_user_error
 from evaluation.score import write_whole
-from rl.ablation_config import AblationConfig
+from rl.ablation.config import AblationConfig
 from rl.config import RlConfig
 from sft.config import Settings, SftConfig
-from sft.pretrain.config import PretrainConfig
-from sft.settings_table import as_markdown
+from sft.pretraining.config import PretrainConfig
+from sft.settings.table import as_markdown
 
 CONFIGS: tuple[type[Settings], ...] = (SftConfig, RlConfig, AblationConfig, PretrainConfig)
 

@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from sft.policy import PolicyVersion
+from sft.policy.base import PolicyVersion
 
 Scalars = dict[str, dict[str, Any]]
 

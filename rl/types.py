@@ -16,7 +16,7 @@ from typing import Literal
 Aggregation = Literal["sequence_mean", "token_mean", "constant"]
 Surrogate = Literal["clipped", "gspo", "cispo", "reinforce"]
 KlEstimator = Literal["k1", "k2", "k3"]
-"""Words of the loss, see `rl/losses.py`."""
+"""Words of the loss, see `rl/algorithms/losses.py`."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sft.answers import Packing
-from sft.examples import TrainingExample
-from sft.packing import Branch, PackedBatch, Row, micro_batches, pack_rows
+from sft.policy.answers import Packing
+from sft.policy.encoder import TrainingExample
+from sft.policy.packing import Branch, PackedBatch, Row, micro_batches, pack_rows
 
 WORTH_SHARING = 16  # tokens of a common beginning; a shorter one is repeated
 

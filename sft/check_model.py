@@ -27,15 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     import transformers
 
     from sft.config import LoraConfig, ModelConfig
-    from sft.config_file import validate
+    from sft.settings.file import validate
 
     transformers.utils.logging.set_verbosity_error()
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
     names = {"path": args.model, "quantization": args.quantization, "max_length": args.max_length}
     model = validate(ModelConfig, names | {"dtype": "float32"}, "sft.check_model")
-    from sft.policy import load_model
-    from sft.support import Support, support_of
+    from sft.policy.base import load_model
+    from sft.policy.support import Support, support_of
 
     try:
         found = support_of(load_model(model, LoraConfig(r=8)).get_base_model(), model.max_length)

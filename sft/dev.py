@@ -19,15 +19,15 @@ from typing import Any
 from evaluation.benchmarks import Example, load_split
 from evaluation.console import EVERY_S, Count
 from evaluation.errors import UserError
-from evaluation.rulers import Rulers
+from evaluation.rulers.table import Rulers
 from evaluation.stop import shielded
 from graph.answer import extract_sql
-from sft.adapter import CONFIG
 from sft.config import DevConfig, SftConfig
-from sft.examples import PromptEncoder
-from sft.generator import Generator, GeneratorConfig, Sample, Sampling
-from sft.model_files import context_length
-from sft.policy import load_tokenizer, read_adapter, served_base
+from sft.policy.adapter import CONFIG
+from sft.policy.base import load_tokenizer, read_adapter, served_base
+from sft.policy.encoder import PromptEncoder
+from sft.policy.generator import Generator, GeneratorConfig, Sample, Sampling
+from sft.policy.model_files import context_length
 
 GREEDY = 0.0
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
-from sft.examples import PromptEncoder, TrainingExample
+from sft.policy.encoder import PromptEncoder, TrainingExample
 
 
 def documents(

@@ -18,13 +18,13 @@ from evaluation import lineage
 from evaluation.benchmarks import BENCHMARKS, questions_file
 from evaluation.command import CommandLine, add_data, at_least, check_folder, folder
 from evaluation.errors import UserError, exit_on_user_error
-from sft import provenance
-from sft.adapter import check_adapter, largest_rank, read_config
 from sft.config import SftConfig
-from sft.config_file import validate
-from sft.examples import PromptEncoder
-from sft.generator import snap_rank
-from sft.model_files import local_model
+from sft.policy import provenance
+from sft.policy.adapter import check_adapter, largest_rank, read_config
+from sft.policy.encoder import PromptEncoder
+from sft.policy.generator import snap_rank
+from sft.policy.model_files import local_model
+from sft.settings.file import validate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check_out(args.out)
     if args.questions:
         questions_file(args.benchmark, "dev", args.data)
-    from sft import policy  # slow: after the arguments
     from sft.dev import DevEvaluator
+    from sft.policy import base as policy  # slow: after the arguments
 
     config = _trained_with(args)
     provenance.check(args.adapter, config.model, config.data.prompt_style)
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def export(config: SftConfig, adapter: Path, out: Path) -> None:
     """Write the merged model, whole or not at all, with the tokenizer's files as they are and rollsql.json."""
-    from sft import policy
+    from sft.policy import base as policy
 
     merged = merge(config, adapter)
     settings = config.model.model_copy(update={"quantization": "none"})
@@ -114,7 +114,7 @@ def merge(config: SftConfig, adapter: Path) -> PreTrainedModel:
     import torch
     import transformers
 
-    from sft import policy
+    from sft.policy import base as policy
 
     check_adapter(adapter, policy.model_directory(config.model.path))
     base = transformers.AutoModelForCausalLM.from_pretrained(policy.served_base(config.model), dtype=torch.float32)

@@ -16,11 +16,11 @@ from typing import Any
 
 from evaluation.errors import exit_on_user_error
 from graph.writer import PromptStyle
-from sft.command import ConfigCommand
 from sft.config import SftConfig
-from sft.engine_memory import BYTES, CONTEXT_GIB, USABLE, Served, check_here, engine_memory, export_memory
-from sft.examples import PromptEncoder, training_examples
-from sft.shapes import ModelShape, local_directory, shape_of
+from sft.policy.encoder import PromptEncoder, training_examples
+from sft.policy.engine_memory import BYTES, CONTEXT_GIB, USABLE, Served, check_here, engine_memory, export_memory
+from sft.policy.shapes import ModelShape, local_directory, shape_of
+from sft.settings.command import ConfigCommand
 
 GIB = 2**30
 GPU_SIZES_GIB = (16, 24, 40, 80)
@@ -97,7 +97,7 @@ def count_questions(config: SftConfig, data: Path | None) -> Questions:
     """Encode every training question, as sft.train does. UserError when none fits in model.max_length."""
     from transformers import PreTrainedTokenizerBase
 
-    from sft.policy import load_tokenizer
+    from sft.policy.base import load_tokenizer
     from sft.train.driver import chosen_examples
 
     directory = local_directory(config.model.path)
@@ -194,7 +194,7 @@ def logit_bytes(shape: ModelShape, tokens: int) -> int:
 
     As if every token were an answer's: less in fact.
     """
-    from sft.answers import SLICE_ELEMENTS
+    from sft.policy.answers import SLICE_ELEMENTS
 
     rows = min(tokens, max(1, SLICE_ELEMENTS // shape.vocab))
     return 3 * 4 * rows * shape.vocab + 4 * tokens * shape.hidden

@@ -9,9 +9,9 @@ from cluster.resources import gpu_memory, machine
 from evaluation.benchmarks import questions_file
 from evaluation.command import check_room
 from evaluation.errors import UserError
-from sft.adapter import read_config
 from sft.config import DataConfig, ModelConfig, RunConfig
-from sft.model_files import local_model
+from sft.policy.adapter import read_config
+from sft.policy.model_files import local_model
 
 GIB = 2**30
 

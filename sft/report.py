@@ -8,8 +8,8 @@ from typing import Any
 
 import matplotlib
 
+from evaluation.console import time_rows
 from evaluation.metrics import wilson_interval
-from evaluation.report import time_rows
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

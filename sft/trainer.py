@@ -23,17 +23,17 @@ from trl import SFTTrainer
 
 from evaluation.errors import UserError
 from evaluation.stop import keeps
-from sft import checkpoint
-from sft.answers import Packing, answer_scores
 from sft.batches import packed_batches, schedule
 from sft.config import SftConfig
-from sft.config_file import leaves
-from sft.device import detect
-from sft.examples import TrainingExample
-from sft.packing import PackedBatch
-from sft.policy import keep_input_dtype
-from sft.stores import Folder
-from sft.support import ready
+from sft.policy import checkpoint
+from sft.policy.answers import Packing, answer_scores
+from sft.policy.base import keep_input_dtype
+from sft.policy.device import detect
+from sft.policy.encoder import TrainingExample
+from sft.policy.packing import PackedBatch
+from sft.policy.stores import Folder
+from sft.policy.support import ready
+from sft.settings.file import leaves
 
 Model: TypeAlias = PreTrainedModel | peft.PeftModel
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import peft
 
 from evaluation.errors import UserError
-from sft import policy
 from sft.config import LoraConfig
+from sft.policy import base as policy
 
 
 def check_same_lora(directory: Path, lora: LoraConfig) -> None:

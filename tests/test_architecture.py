@@ -19,7 +19,7 @@ MAY_IMPORT = {
 # A package, and the folders or the file that may import it.
 AT_HOME = {
     "ray": ("cluster/",),
-    "vllm": ("sft/generator.py",),
+    "vllm": ("sft/policy/generator.py",),
     "torch": ("sft/", "rl/"),
     "transformers": ("sft/", "rl/"),
     "peft": ("sft/", "rl/"),

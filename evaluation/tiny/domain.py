@@ -1,7 +1,7 @@
 """What a domain of the tiny benchmark is: a small database described in words, from which questions can be made.
 
 A `Domain` is declarative, so that the same question grammar serves the hand-written domains of the benchmark
-(`evaluation/tiny/domains/`) and the random schemas of the pre-training corpus (`sft/corpus.py`).
+(`evaluation/tiny/domains/`) and the random schemas of the pre-training corpus (`sft/pretraining/corpus.py`).
 """
 
 from __future__ import annotations

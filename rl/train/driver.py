@@ -29,7 +29,6 @@ from evaluation.check_data import read_actions
 from evaluation.console import log_to
 from evaluation.errors import UserError
 from evaluation.lineage import trained
-from evaluation.report import write_report
 from evaluation.stop import keeps
 from rl import loop
 from rl.alarms import Alarm, AlarmConfig, Alarms, after_evaluation
@@ -50,14 +49,16 @@ from rl.memory import (
 )
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, engine_environment, learner_environment, place
+from rl.report import write_report
 from rl.reward import RewardWorker, self_test
 from rl.types import Group
-from sft import checkpoint, finished, provenance
-from sft.config_file import leaves, write_resolved
-from sft.device import detect
-from sft.examples import PromptEncoder
-from sft.policy import load_tokenizer, read_adapter, save_adapter
-from sft.stores import Store, open_store
+from sft import finished
+from sft.policy import checkpoint, provenance
+from sft.policy.base import load_tokenizer, read_adapter, save_adapter
+from sft.policy.device import detect
+from sft.policy.encoder import PromptEncoder
+from sft.policy.stores import Store, open_store
+from sft.settings.file import leaves, write_resolved
 
 log = logging.getLogger(__name__)
 OUTPUTS = (

@@ -9,9 +9,9 @@ from evaluation.console import recorded
 from evaluation.errors import exit_on_user_error
 from evaluation.stop import stoppable
 from sft import finished
-from sft.command import ConfigCommand
 from sft.config import SftConfig
 from sft.ready import check_inputs, check_kv_cache, check_outputs
+from sft.settings.command import ConfigCommand
 
 
 @exit_on_user_error

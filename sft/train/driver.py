@@ -33,19 +33,21 @@ from evaluation.console import Count, log_to
 from evaluation.errors import UserError
 from evaluation.stop import keeps
 from evaluation.usable import check_golds, useless
-from sft import checkpoint, finished, policy, provenance, warm_start
+from sft import finished, warm_start
 from sft.augment import Faces, multiplied
 from sft.config import DataConfig, SftConfig
-from sft.config_file import leaves, write_resolved
 from sft.dev import DevEvaluator
-from sft.device import allocator, detect
 from sft.documents import documents
-from sft.examples import PromptEncoder, TrainingExample, training_examples
 from sft.plan import require_dev_engine
+from sft.policy import base as policy
+from sft.policy import checkpoint, provenance
+from sft.policy.device import allocator, detect
+from sft.policy.encoder import PromptEncoder, TrainingExample, training_examples
+from sft.policy.stores import Folder
 from sft.progress import DevWatch, Progress
 from sft.report import markdown, plot_dev, plot_loss
+from sft.settings.file import leaves, write_resolved
 from sft.spelling import respelled
-from sft.stores import Folder
 from sft.trainer import AnswerTrainer, Model, identity_of
 
 GOLDS = "golds.json"

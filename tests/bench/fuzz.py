@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import load_examples
-from evaluation.sandbox import Limits, Sandbox
+from evaluation.databases.sandbox import Limits, Sandbox
 
 PIECES = re.compile(r"\w+|\s+|[^\w\s]")
 LONGEST_SEED = 5000

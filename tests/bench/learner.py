@@ -146,7 +146,7 @@ def _trl_step(args: argparse.Namespace, groups: list[Group]) -> Any:
     from trl import GRPOConfig, GRPOTrainer
 
     from sft.config import LoraConfig, ModelConfig
-    from sft.policy import load_model, load_tokenizer
+    from sft.policy.base import load_model, load_tokenizer
 
     model = ModelConfig(path=str(args.work / "model"), quantization="none", dtype=args.dtype, max_length=2048)
     policy = load_model(model, LoraConfig(r=16))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import load_examples
-from evaluation.sandbox import Limits, Request, Sandbox
+from evaluation.databases.sandbox import Limits, Request, Sandbox
 
 BATCH = 128  # one step's questions x samples come in such batches
 K = 8

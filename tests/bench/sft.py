@@ -28,13 +28,13 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from evaluation.benchmarks import load_examples
-from sft import policy
-from sft.answers import answer_hidden, score_answers
 from sft.batches import packed_batches
 from sft.config import SftConfig
-from sft.config_file import load_config
-from sft.device import detect
-from sft.examples import PromptEncoder, TrainingExample, training_examples
+from sft.policy import base as policy
+from sft.policy.answers import answer_hidden, score_answers
+from sft.policy.device import detect
+from sft.policy.encoder import PromptEncoder, TrainingExample, training_examples
+from sft.settings.file import load_config
 from sft.train.driver import chosen_examples, training_items
 from sft.trainer import AnswerTrainer
 

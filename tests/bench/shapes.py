@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from sft.policy import tokenizer_files
+from sft.policy.base import tokenizer_files
 from tests.toy_model import make_toy_model
 
 NARROW: dict[str, Any] = {

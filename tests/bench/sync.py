@@ -32,8 +32,8 @@ from cluster.actor import Handle, spawn
 from cluster.runtime import start
 from rl.learner import Learner, LearnerConfig
 from sft.config import LoraConfig, ModelConfig
-from sft.generator import Generator, GeneratorConfig
-from sft.policy import PolicyVersion, load_model, load_tokenizer
+from sft.policy.base import PolicyVersion, load_model, load_tokenizer
+from sft.policy.generator import Generator, GeneratorConfig
 from tests.bench.shapes import make_16m_model
 
 RANK: Literal[16] = 16

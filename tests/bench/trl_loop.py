@@ -21,7 +21,7 @@ from evaluation.benchmarks import Example, load_examples
 from graph.answer import extract_sql
 from graph.prompt import messages_from_text
 from rl.reward import Answer, RewardConfig, RewardWorker, group_rewards
-from sft.examples import PromptEncoder
+from sft.policy.encoder import PromptEncoder
 
 WAYS = ("transformers", "vllm", "vllm-uncorrected")
 
@@ -33,7 +33,7 @@ def run(args: Namespace, way: str) -> dict[str, Any]:
         from tests.bench import trl_engine
 
         trl_engine.prepare(kv_cache_gib=1)
-    from sft.policy import load_tokenizer
+    from sft.policy.base import load_tokenizer
 
     examples = _drawn(args)
     encoder = PromptEncoder(load_tokenizer(args.model_path))
@@ -73,7 +73,7 @@ def _trainer(
     from trl import GRPOConfig, GRPOTrainer
 
     from sft.config import LoraConfig, ModelConfig
-    from sft.policy import load_model
+    from sft.policy.base import load_model
 
     model = ModelConfig(path=args.model_path, quantization="none", dtype=args.dtype, max_length=args.context)
     torch.manual_seed(0)

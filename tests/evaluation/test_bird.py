@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.bird import Row, ex_bird, soft_f1
-from evaluation.efficiency import Stopwatch, mean_without_outliers, reward
-from evaluation.sandbox import Execution
+from evaluation.databases.sandbox import Execution
+from evaluation.rulers.bird import Row, ex_bird, soft_f1
+from evaluation.rulers.efficiency import Stopwatch, mean_without_outliers, reward
 from tests.bench.fuzz import make_victim
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from evaluation.columns import column_orders
 from evaluation.compare import Row, same_answer
+from evaluation.databases.sandbox import Execution
 from evaluation.ordering import Ranking
-from evaluation.sandbox import Execution
-from evaluation.spider_execution import same_denotation
+from evaluation.rulers.spider_execution import same_denotation
 
 UNORDERED, ORDERED = "SELECT * FROM t", "SELECT * FROM t ORDER BY 1"
 

@@ -7,9 +7,9 @@ import pytest
 
 from evaluation.benchmarks import Example
 from evaluation.compare import Row, covers, same_answer, same_bag
+from evaluation.databases.sandbox import Execution, Limits
 from evaluation.judge import Judge
 from evaluation.ordering import is_ordered, keyed_query
-from evaluation.sandbox import Execution, Limits
 
 SCRIPT = """
 CREATE TABLE singer (id INTEGER PRIMARY KEY, name TEXT, country TEXT, age INTEGER, height REAL);

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from evaluation.databases.sandbox import Limits, Sandbox
 from evaluation.execute import outcome
-from evaluation.sandbox import Limits, Sandbox
 from tests.bench.fuzz import fingerprint, fuzz, hostile_seeds, make_victim
 
 # What the file expects -> the statuses that say it.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from evaluation.benchmarks import Example
+from evaluation.databases.sandbox import Limits
 from evaluation.judge import Judge
-from evaluation.sandbox import Limits
 from tests.bench.fuzz import make_victim
 from tests.evaluation.test_sandbox import FOREVER
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evaluation.sandbox import Execution, Limits, Sandbox, Status
+from evaluation.databases.sandbox import Execution, Limits, Sandbox, Status
 from tests.bench.fuzz import fingerprint, make_victim
 
 FOREVER = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"
@@ -250,7 +250,8 @@ def test_a_locked_database_is_read_and_an_unmerged_log_is_an_error(sandbox: Sand
 
 def test_a_child_starts_in_little_memory_and_ends_with_its_parent(victim: str) -> None:
     program = (
-        "import os, sys; from evaluation.sandbox import Sandbox; s = Sandbox(); s.execute([(sys.argv[1], 'SELECT 1')]);"
+        "import os, sys; from evaluation.databases.sandbox import Sandbox;"
+        "s = Sandbox(); s.execute([(sys.argv[1], 'SELECT 1')]);"
         "pid = s.child_pid; status = open(f'/proc/{pid}/status').read();"
         "print(pid, status.split('VmHWM:')[1].split()[0], flush=True); os._exit(0)"
     )

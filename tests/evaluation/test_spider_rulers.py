@@ -1,8 +1,8 @@
 from time import process_time
 
-from evaluation.exact_match import MatchSchema, em_spider, hardness, same_columns
-from evaluation.spider_execution import rewrite, same_denotation
-from evaluation.spider_sql import tokenize
+from evaluation.rulers.exact_match import MatchSchema, em_spider, hardness, same_columns
+from evaluation.rulers.spider_execution import rewrite, same_denotation
+from evaluation.rulers.spider_sql import tokenize
 
 NAMES = {"singer": ("id", "name", "country", "age"), "concert": ("id", "singer_id", "year")}
 SCHEMA = MatchSchema(NAMES, {"__concert.singer_id__": "__singer.id__", "__singer.id__": "__singer.id__"})

@@ -1,7 +1,7 @@
 import pytest
 
+from evaluation.databases.sandbox import Execution
 from evaluation.judge import Verdict
-from evaluation.sandbox import Execution
 from evaluation.taxonomy import error_class, first_difference
 
 GOLD = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.sandbox import Execution, Limits, Sandbox
+from evaluation.databases.sandbox import Execution, Limits, Sandbox
 from tests.bench.fuzz import child_memory_mb
 
 DOCUMENTS = """

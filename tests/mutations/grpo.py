@@ -29,7 +29,7 @@ MUTATIONS = (
     Mutation(
         "5.1",
         "the deviation of a group is that of a population, not of a sample",
-        "rl/advantages.py",
+        "rl/algorithms/advantages.py",
         "deviation = statistics.stdev(rewards_K)",
         "deviation = statistics.pstdev(rewards_K)",
         ("tests/rl/test_advantages.py::test_grpo_divides_by_the_sample_deviation",),
@@ -37,7 +37,7 @@ MUTATIONS = (
     Mutation(
         "5.1",
         "float noise between equal rewards is divided by its own tiny spread",
-        "rl/advantages.py",
+        "rl/algorithms/advantages.py",
         "if max(rewards_K) - min(rewards_K) < EPSILON:",
         "if max(rewards_K) == min(rewards_K):",
         ("tests/rl/test_advantages.py::test_float_noise_between_equal_rewards_is_not_blown_up",),
@@ -45,7 +45,7 @@ MUTATIONS = (
     Mutation(
         "5.1",
         "shaping among right answers is divided by its own small spread",
-        "rl/advantages.py",
+        "rl/algorithms/advantages.py",
         "divisor = max(deviation, least_spread(len(rewards_K), unit)) + EPSILON",
         "divisor = deviation + EPSILON",
         ("tests/rl/test_advantages.py::test_shaping_among_right_answers_counts_by_its_weight[1.0-grpo-0.05--0.15]",),
@@ -53,7 +53,7 @@ MUTATIONS = (
     Mutation(
         "5.1",
         "a group of one is taken: its advantage is always 0 and nothing is learned",
-        "rl/advantages.py",
+        "rl/algorithms/advantages.py",
         "if len(rewards_K) < 2:",
         "if len(rewards_K) < 1:",
         ("tests/rl/test_advantages.py::test_a_group_of_one_is_refused",),
@@ -61,7 +61,7 @@ MUTATIONS = (
     Mutation(
         "5.1",
         "the baseline is the mean of the batch instead of the group",
-        "rl/advantages.py",
+        "rl/algorithms/advantages.py",
         "advantages_BK = [ESTIMATORS[estimator](rewards_K, unit) for rewards_K in rewards_BK]",
         "flat = iter(ESTIMATORS[estimator]([reward for rewards_K in rewards_BK for reward in rewards_K], unit))\n"
         "    advantages_BK = [[next(flat) for _ in rewards_K] for rewards_K in rewards_BK]",
@@ -73,7 +73,7 @@ MUTATIONS = (
     Mutation(
         "5.2",
         "the token mean divides each answer by its own length",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         '"token_mean": 1.0, "constant"',
         '"token_mean": 1.0 / length, "constant"',
         (ONE_BY_ONE + "[token_mean-100000]",),
@@ -81,7 +81,7 @@ MUTATIONS = (
     Mutation(
         "5.2",
         "Dr. GRPO divides by the length of the answer instead of a constant",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         '"constant": 1.0 / max_tokens',
         '"constant": 1.0 / length',
         (LEARNER + "test_the_longest_answer_scales_dr_grpo_by_a_constant_only",),
@@ -89,7 +89,7 @@ MUTATIONS = (
     Mutation(
         "5.3",
         "each micro-batch is a mean of its own",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "return (weights_N * loss_N).sum(), metrics",
         "return loss_N.mean(), metrics",
         (ONE_BY_ONE + "[token_mean-64]", ONE_BY_ONE + "[sequence_mean-64]"),
@@ -97,7 +97,7 @@ MUTATIONS = (
     Mutation(
         "5.3",
         "the KL is a mean of each micro-batch",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "loss_N = loss_N + terms.kl * kl_term(terms.kl_estimator, log_probs_N, reference_N)",
         "mean = kl_term(terms.kl_estimator, log_probs_N, reference_N).mean()\n"
         "        loss_N = loss_N + terms.kl * mean / weights_N.sum()",
@@ -114,7 +114,7 @@ MUTATIONS = (
     Mutation(
         "5.4",
         "the learner's log-probabilities are those of temperature 1",
-        "sft/answers.py",
+        "sft/policy/answers.py",
         "(head(hidden_ND).float() / temperature)",
         "head(hidden_ND).float()",
         (SAME_LOG_PROBS + "[0.6]", SAME_LOG_PROBS + "[1.3]"),
@@ -122,7 +122,7 @@ MUTATIONS = (
     Mutation(
         "5.4",
         "the engine reports raw log-probabilities, before the temperature",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         'logprobs_mode="processed_logprobs"',
         'logprobs_mode="raw_logprobs"',
         (SAME_LOG_PROBS + "[0.6]", SAME_LOG_PROBS + "[1.3]"),
@@ -130,7 +130,7 @@ MUTATIONS = (
     Mutation(
         "5.5",
         "answers are sampled from the likeliest 20 ids",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         "top_k=0,",
         "top_k=20,",
         (
@@ -142,7 +142,7 @@ MUTATIONS = (
     Mutation(
         "5.5",
         "repeated ids are made less likely while sampling",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         "repetition_penalty=1.0,",
         "repetition_penalty=1.05,",
         (
@@ -153,7 +153,7 @@ MUTATIONS = (
     Mutation(
         "5.6",
         "an id is scored by the logits at its own place, one too late",
-        "sft/packing.py",
+        "sft/policy/packing.py",
         "predictors += [before, *range(first, first + len(branch.answer) - 1)]",
         "predictors += range(first, first + len(branch.answer))",
         (LEARNER + "test_every_sampled_id_is_learned_from_the_id_before_it_eos_included", SAME_LOG_PROBS + "[1.0]"),
@@ -169,7 +169,7 @@ MUTATIONS = (
     Mutation(
         "5.7",
         "the gold answer does not end the turn",
-        "sft/chat.py",
+        "sft/policy/chat.py",
         "return [*self.text_ids(text), self.end_id]",
         "return self.text_ids(text)",
         ("tests/sft/test_examples.py::test_an_answer_is_the_sql_without_semicolon_and_one_eos",),
@@ -177,7 +177,7 @@ MUTATIONS = (
     Mutation(
         "5.7",
         "the EOS that was sampled is cut off",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         "    log_probs = list(output.logprobs.logprobs)\n",
         "    log_probs = list(output.logprobs.logprobs)\n"
         '    if output.finish_reason == "stop":\n        token_ids, log_probs = token_ids[:-1], log_probs[:-1]\n',
@@ -194,9 +194,9 @@ MUTATIONS = (
     Mutation(
         "5.8",
         "ids go through text on their way to the engine",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         "for index, (prompt, param) in enumerate(zip(queued.prompts, queued.params, strict=True)):",
-        "from sft.policy import load_tokenizer\n\n            words = load_tokenizer(self.config.model)\n"
+        "from sft.policy.base import load_tokenizer\n\n            words = load_tokenizer(self.config.model)\n"
         "            prompts = [words.encode(words.decode(prompt)) for prompt in queued.prompts]\n"
         "            for index, (prompt, param) in enumerate(zip(prompts, queued.params, strict=True)):",
         (ENGINE + "test_ids_that_text_would_change_are_sampled_scored_and_learned_as_they_are",),
@@ -204,7 +204,7 @@ MUTATIONS = (
     Mutation(
         "5.9",
         "the old policy is the learner itself, so the engine is never corrected for",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "log_ratio_N = log_probs_N - behaviour_N",
         "log_ratio_N = log_probs_N - log_probs_N.detach()",
         (OFF_BY_A_CONSTANT + "[-0.6]", OFF_BY_A_CONSTANT + "[1.5]"),
@@ -212,7 +212,7 @@ MUTATIONS = (
     Mutation(
         "5.9",
         "importance weights have no cap",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "return ratio_N.clamp(max=terms.is_cap) * advantages_N",
         "return ratio_N * advantages_N",
         (OFF_BY_A_CONSTANT + "[1.5]",),
@@ -220,7 +220,7 @@ MUTATIONS = (
     Mutation(
         "5.9",
         "the importance weight is learned, too",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "ratio_N = log_ratio_N.detach().exp()\n    return ratio_N.clamp(max=terms.is_cap)",
         "ratio_N = log_ratio_N.exp()\n    return ratio_N.clamp(max=terms.is_cap)",
         (
@@ -231,7 +231,7 @@ MUTATIONS = (
     Mutation(
         "5.9",
         "clipping keeps the larger of both objectives",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "return torch.minimum(ratio_N * advantages_N",
         "return torch.maximum(ratio_N * advantages_N",
         (
@@ -242,7 +242,7 @@ MUTATIONS = (
     Mutation(
         "5.10",
         "k1 and k3 lack the gradient of sampling from the policy",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "return (log_probs_N - log_probs_N.detach()).exp() * value_N",
         "return value_N",
         (KL_OF_SAMPLES + "[k1]", KL_OF_SAMPLES + "[k3]"),
@@ -250,7 +250,7 @@ MUTATIONS = (
     Mutation(
         "5.10",
         "the KL is that of the reference to the policy",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "k1_N = log_probs_N - reference_N",
         "k1_N = reference_N - log_probs_N",
         (KL_OF_SAMPLES + "[k1]", KL_OF_SAMPLES + "[k3]"),
@@ -258,7 +258,7 @@ MUTATIONS = (
     Mutation(
         "5.10",
         "the KL drives away from the reference",
-        "rl/losses.py",
+        "rl/algorithms/losses.py",
         "loss_N = loss_N + terms.kl * kl_term(",
         "loss_N = loss_N - terms.kl * kl_term(",
         (
@@ -293,7 +293,7 @@ MUTATIONS = (
     Mutation(
         "5.12",
         "attention drops weights while training",
-        "sft/attention.py",
+        "sft/policy/attention.py",
         "weights = scores.softmax(-1).to(value.dtype)",
         "weights = torch.nn.functional.dropout(scores.softmax(-1), 0.1).to(value.dtype)",
         (LEARNER + "test_the_same_weights_give_the_same_scores_in_train_mode_bit_for_bit",),
@@ -301,7 +301,7 @@ MUTATIONS = (
     Mutation(
         "5.13",
         "the engine scales the adapter twice",
-        "sft/cpu_lora.py",
+        "sft/policy/cpu_lora.py",
         "addmm_(x[begin:end] @ a, b, alpha=scale)",
         "addmm_(x[begin:end] @ a, b, alpha=2 * scale)",
         (ENGINE + "test_the_scaling_alpha_over_r_reaches_the_engine_once",),
@@ -309,7 +309,7 @@ MUTATIONS = (
     Mutation(
         "5.13",
         "the adapter is published without its scaling",
-        "sft/policy.py",
+        "sft/policy/base.py",
         '| {"inference_mode": True})',
         '| {"inference_mode": True, "lora_alpha": model.peft_config[adapter_name].r})',
         (GENERATOR + "test_log_probabilities_of_sampled_ids_are_those_of_the_learner[1.0]",),
@@ -317,7 +317,7 @@ MUTATIONS = (
     Mutation(
         "5.13",
         "the adapter also changes the head, which the engine leaves out",
-        "sft/policy.py",
+        "sft/policy/base.py",
         "if isinstance(layer, (torch.nn.Linear, Conv1D)) and layer is not head",
         "if isinstance(layer, (torch.nn.Linear, Conv1D))",
         ("tests/sft/test_policy.py::test_the_adapter_config_is_what_an_engine_reads",),
@@ -325,7 +325,7 @@ MUTATIONS = (
     Mutation(
         "5.14",
         "the engine serves the original weights and the learner trains on 4-bit ones",
-        "sft/policy.py",
+        "sft/policy/base.py",
         "layer.weight.data = values.T.contiguous() if turned else values",
         "layer.weight.data = weight.T.contiguous() if turned else weight",
         (
@@ -336,7 +336,7 @@ MUTATIONS = (
     Mutation(
         "5.15",
         "samples come from the newest policy version, whichever was asked for",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         "return self._requests[step]",
         "return list(self._requests.values())[-1]",
         (ENGINE + "test_samples_of_an_older_version_are_of_that_version_whatever_was_loaded_since",),
@@ -344,7 +344,7 @@ MUTATIONS = (
     Mutation(
         "5.16",
         "every policy version has the same name and path in the engine, which then uses cached prompts of the last one",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         'name = f"policy-{version.step}-{version.digest[:8]}-{self._last_id}"',
         'name = "policy"\n        shutil.rmtree(self._adapters / name, ignore_errors=True)',
         (ENGINE + "test_a_prompt_cached_under_one_version_is_computed_anew_under_the_next",),
@@ -384,7 +384,7 @@ MUTATIONS = (
     Mutation(
         "5.18",
         "the positions of an answer go on from the answer before it",
-        "sft/packing.py",
+        "sft/policy/packing.py",
         "positions += range(shared, shared + branch.length)",
         "positions += range(len(positions) - start, len(positions) - start + branch.length)",
         ("tests/rl/test_packing.py::test_a_packed_group_gives_the_log_probs_of_separate_sequences",),
@@ -392,7 +392,7 @@ MUTATIONS = (
     Mutation(
         "5.18",
         "an answer sees the answers before it",
-        "sft/packing.py",
+        "sft/policy/packing.py",
         "if len(row.branches) == 1:",
         "if row.branches:",
         (
@@ -403,7 +403,7 @@ MUTATIONS = (
     Mutation(
         "5.18",
         "an id of an answer sees the one after it",
-        "sft/attention.py",
+        "sft/policy/attention.py",
         ".triu(1)",
         ".triu(2)",
         ("tests/rl/test_packing.py::test_a_packed_group_gives_the_log_probs_of_separate_sequences",),
@@ -427,7 +427,7 @@ MUTATIONS = (
     Mutation(
         "5.20",
         "the softmax is taken in bf16",
-        "sft/answers.py",
+        "sft/policy/answers.py",
         "(head(hidden_ND).float() / temperature)",
         "(head(hidden_ND) / temperature)",
         ("tests/sft/test_answers.py::test_bf16_logits_are_normalised_in_full_precision",),
@@ -435,7 +435,7 @@ MUTATIONS = (
     Mutation(
         "5.20",
         "the logits of all tokens are held at once",
-        "sft/answers.py",
+        "sft/policy/answers.py",
         "at_once = max(1, slice_elements // vocabulary)",
         "at_once = max(1, slice_elements)",
         ("tests/sft/test_answers.py::test_no_more_logits_are_held_at_once_than_allowed_and_the_scores_stay_the_same",),
@@ -443,7 +443,7 @@ MUTATIONS = (
     Mutation(
         "5.21",
         "every prompt of a call has the same seed",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         "prompt_seed(sampling.seed, index)",
         "sampling.seed",
         (SAMPLES_DIFFER,),
@@ -451,7 +451,7 @@ MUTATIONS = (
     Mutation(
         "5.21",
         "samples do not replay",
-        "sft/generator.py",
+        "sft/policy/generator.py",
         "seed = None if sampling.temperature == 0 else",
         "seed = None if sampling.temperature >= 0 else",
         (SAMPLES_DIFFER,),
@@ -459,7 +459,7 @@ MUTATIONS = (
     Mutation(
         "5.22",
         "the warm-up sees the question without the chat around it",
-        "sft/examples.py",
+        "sft/policy/encoder.py",
         "TrainingExample(example, encoder.encode(example, *face(example)),",
         "TrainingExample(example, encoder.text_ids(encoder.schema_text(example) + example.question),",
         (TRAINER_IDS,),
@@ -467,7 +467,7 @@ MUTATIONS = (
     Mutation(
         "5.22",
         "prompts lack the opening of the answer",
-        "sft/chat.py",
+        "sft/policy/chat.py",
         "add_generation_prompt=True",
         "add_generation_prompt=False",
         ("tests/sft/test_examples.py::test_a_prompt_is_the_chat_up_to_the_opening_of_the_answer",),

@@ -18,12 +18,12 @@ from rich.console import Console
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
 from graph.schema import Column, ForeignKey, Schema, Table
-from rl import ablation_stages
 from rl.ablate import ablate
-from rl.ablation_config import AblationConfig, plans
-from rl.ablation_report import Questions, Row, markdown, paired, scores, subsets, summarise, write_results
-from rl.ablation_stages import Stage, run_chains, time_left
-from sft.config_file import load_config, validate
+from rl.ablation import stages as ablation_stages
+from rl.ablation.config import AblationConfig, plans
+from rl.ablation.report import Questions, Row, markdown, paired, scores, subsets, summarise, write_results
+from rl.ablation.stages import Stage, run_chains, time_left
+from sft.settings.file import load_config, validate
 
 ROOT = Path(__file__).parents[2]
 TINY = {"name": "small", "sft": "sft/configs/tiny.toml", "rl": "rl/configs/tiny.toml"}

@@ -21,7 +21,7 @@ from rl.parts import PooledRewards, reward_pool
 from rl.reward import Answer, Judged, RewardConfig, RewardWorker
 from rl.types import Group, Reward, Rollout
 from sft.config import LoraConfig, ModelConfig
-from sft.sampling import Sampling
+from sft.policy.sampling import Sampling
 from tests.toy_model import make_toy_model
 
 PATIENCE_S = 240.0

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from rl.advantages import EPSILON, ESTIMATORS, advantages
+from rl.algorithms.advantages import EPSILON, ESTIMATORS, advantages
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

@@ -8,7 +8,7 @@ import pytest
 
 from rl.config import RolloutConfig
 from rl.parts import AdapterNotLive, Canary, EnginePolicy, mismatch
-from sft.policy import PolicyVersion
+from sft.policy.base import PolicyVersion
 
 
 def policy_of(learner: list[float], *engines: list[float]) -> EnginePolicy:

@@ -5,7 +5,7 @@ from pathlib import Path
 from evaluation.benchmarks import load_examples
 from rl.golds import dropped_before, write_dropped
 from rl.train.driver import checked
-from sft.checkpoint import Checkpoint
+from sft.policy.checkpoint import Checkpoint
 
 
 def test_weak_golds_come_half_as_often_and_useless_ones_never(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import UserError
-from rl.ablation_config import AblationConfig
+from rl.ablation.config import AblationConfig
 from rl.config import RlConfig
 from rl.placement import Placement, place
 from rl.reward import Judged, RewardConfig, group_rewards
 from sft.config import SftConfig
-from sft.config_file import load_config, validate
-from sft.pretrain.config import PretrainConfig
-from sft.settings_table import settings
+from sft.pretraining.config import PretrainConfig
+from sft.settings.file import load_config, validate
+from sft.settings.table import settings
 
 
 def config_of(**sections):

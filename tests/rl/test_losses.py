@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from rl.losses import SURROGATES, LossTerms, Surrogate, divisor, kl_term, policy_loss, token_weight
+from rl.algorithms.losses import SURROGATES, LossTerms, Surrogate, divisor, kl_term, policy_loss, token_weight
 
 DEFAULT = LossTerms()
 

@@ -3,8 +3,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from rl.packing import micro_batches, pack
 from rl.types import Rollout
-from sft.answers import answer_hidden, score_answers
-from sft.attention import install
+from sft.policy.answers import answer_hidden, score_answers
+from sft.policy.attention import install
 
 
 def rollout(prompt, answer, k=0):

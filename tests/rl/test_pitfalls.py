@@ -18,9 +18,9 @@ from evaluation.errors import UserError
 from rl.learner import Learner, LearnerConfig
 from rl.packing import pack
 from rl.types import Group, Reward, Rollout
-from sft import policy
-from sft.answers import answer_hidden, score_answers
 from sft.config import LoraConfig, ModelConfig
+from sft.policy import base as policy
+from sft.policy.answers import answer_hidden, score_answers
 from tests.toy_model import make_toy_model
 
 LORA = LoraConfig(r=8, alpha=16)

@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerBase
 
 from rl.learner import Learner, LearnerConfig
 from rl.types import Group, Reward, Rollout
-from sft import policy
 from sft.config import LoraConfig, ModelConfig
-from sft.generator import Generator, GeneratorConfig, Sampling, _sampling_params
+from sft.policy import base as policy
+from sft.policy.generator import Generator, GeneratorConfig, Sampling, _sampling_params
 from tests.toy_model import make_toy_model
 
 LORA = LoraConfig(r=8, alpha=16)

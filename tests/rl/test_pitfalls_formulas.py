@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from rl.advantages import ESTIMATORS, advantages
-from rl.losses import KlEstimator, LossTerms, kl_term, policy_loss
+from rl.algorithms.advantages import ESTIMATORS, advantages
+from rl.algorithms.losses import KlEstimator, LossTerms, kl_term, policy_loss
 
 # 5.1 Advantages
 

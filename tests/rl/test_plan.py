@@ -11,10 +11,10 @@ from rl import memory
 from rl.config import RlConfig
 from rl.plan import GIB, as_json, check_inputs, format_plan, host_bytes, main, plan
 from sft.config import ModelConfig, RunConfig
-from sft.config_file import load_config
-from sft.engine_memory import engine_memory
-from sft.policy import publish
-from sft.shapes import shape_of
+from sft.policy.base import publish
+from sft.policy.engine_memory import engine_memory
+from sft.policy.shapes import shape_of
+from sft.settings.file import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SEVEN = "Qwen/Qwen2.5-Coder-7B-Instruct"
@@ -124,7 +124,7 @@ def test_an_adapter_travels_to_every_engine_and_gradients_only_between_ranks() -
 
 
 def test_the_bundled_model_is_planned_for_cpus_and_what_it_publishes_is_what_a_learner_publishes() -> None:
-    from sft import policy
+    from sft.policy import base as policy
 
     config = load_config(RlConfig, ROOT / "rl" / "configs" / "tiny.toml", ["model.dtype=float32"])
     made = plan(config)

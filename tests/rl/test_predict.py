@@ -10,9 +10,9 @@ import torch
 
 from evaluation.benchmarks import load_examples
 from rl.predict import main
-from sft import provenance
 from sft.config import LoraConfig, ModelConfig
-from sft.policy import load_model, load_tokenizer, publish, save_adapter
+from sft.policy import provenance
+from sft.policy.base import load_model, load_tokenizer, publish, save_adapter
 from tests.toy_model import make_toy_model
 
 
@@ -86,7 +86,7 @@ def test_prompts_over_the_context_give_empty_queries_and_are_counted(
 
 
 def prompt_lengths(model: str, count: int) -> list[int]:
-    from sft.examples import PromptEncoder
+    from sft.policy.encoder import PromptEncoder
 
     encoder = PromptEncoder(load_tokenizer(model))
     return [len(encoder.encode(example)) for example in load_examples("tiny", "dev")[:count]]

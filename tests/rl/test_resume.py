@@ -8,7 +8,7 @@ import pytest
 from evaluation.errors import UserError
 from rl.config import RolloutConfig
 from rl.parts import Canary, EnginePolicy
-from sft.policy import PolicyVersion
+from sft.policy.base import PolicyVersion
 
 
 class Served:

@@ -5,7 +5,7 @@ import pytest
 from evaluation.benchmarks import load_examples
 from evaluation.compare import Columns
 from evaluation.errors import UserError
-from rl.advantages import advantages
+from rl.algorithms.advantages import advantages
 from rl.reward import Judged, RewardConfig, RewardWorker, complexity, group_rewards, self_test
 
 SHAPED = RewardConfig(executable=0.1, format=0.1)

@@ -17,9 +17,9 @@ import pytest
 from evaluation.errors import UserError
 from rl.config import RlConfig
 from rl.train.driver import locked, open_run
-from sft import checkpoint
 from sft.config import RunConfig
-from sft.stores import open_store
+from sft.policy import checkpoint
+from sft.policy.stores import open_store
 from tests.cluster.head import ray_head
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,10 @@ from transformers.pytorch_utils import Conv1D
 from rl.config import LearnerConfig
 from rl.learner import Learner
 from rl.types import Group, Reward, Rollout
-from sft import attention, policy
 from sft.config import LoraConfig, ModelConfig, SftConfig
-from sft.device import Device
+from sft.policy import attention
+from sft.policy import base as policy
+from sft.policy.device import Device
 from sft.trainer import AnswerTrainer
 from tests.sft.families import OTHERS, SHARED, tiny
 from tests.sft.test_batches import questions
@@ -119,7 +120,7 @@ def test_experts_that_are_one_tensor_have_no_adapter_and_no_room_in_the_engine(t
 
 
 def test_recomputation_in_the_backward_pass_casts_no_activation_up(tmp_path, monkeypatch):
-    for module in ("rl.learner", "sft.policy"):  # whatever the CPU is fast in
+    for module in ("rl.learner", "sft.policy.base"):  # whatever the CPU is fast in
         monkeypatch.setattr(f"{module}.detect", lambda: Device("cpu", bf16=True))
     path = saved("qwen2", tmp_path)
     model = ModelConfig(path=path, dtype="bfloat16", quantization="none", max_length=256)

@@ -20,10 +20,10 @@ from rl.config import RlConfig
 from rl.memory import adapter_rank
 from rl.plan import check_inputs
 from rl.train.driver import train_run
-from sft import provenance
-from sft.adapter import CONFIG, WEIGHTS, check_adapter
 from sft.config import ModelConfig
-from sft.policy import load_model, read_adapter
+from sft.policy import provenance
+from sft.policy.adapter import CONFIG, WEIGHTS, check_adapter
+from sft.policy.base import load_model, read_adapter
 from tests.toy_model import make_toy_model
 
 Tensors = dict[str, torch.Tensor]

@@ -2,7 +2,7 @@
 
 import torch
 
-from sft.answers import score_answers
+from sft.policy.answers import score_answers
 
 
 class Head(torch.nn.Linear):

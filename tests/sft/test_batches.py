@@ -8,11 +8,11 @@ import torch._dynamo
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from evaluation.benchmarks import Example
-from sft.answers import answer_hidden, score_answers
-from sft.attention import flex_packed_attention, install, packed_attention
 from sft.batches import packed_batches, rows, schedule
-from sft.examples import TrainingExample
-from sft.packing import Span
+from sft.policy.answers import answer_hidden, score_answers
+from sft.policy.attention import flex_packed_attention, install, packed_attention
+from sft.policy.encoder import TrainingExample
+from sft.policy.packing import Span
 
 
 def item(database: str, prompt: list[int], answer: list[int]) -> TrainingExample:

@@ -9,8 +9,8 @@ import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from evaluation.errors import UserError
-from sft.chat import Chat
-from sft.policy import load_tokenizer
+from sft.policy.base import load_tokenizer
+from sft.policy.chat import Chat
 from tests.conftest import ROOT
 from tests.sft.chat_templates import ALPACA, TEMPLATES
 

@@ -1,8 +1,8 @@
 import pytest
 
 from evaluation.errors import UserError
-from sft.checkpoint import Checkpoint, newest, write
-from sft.stores import Bucket, Folder, open_store
+from sft.policy.checkpoint import Checkpoint, newest, write
+from sft.policy.stores import Bucket, Folder, open_store
 
 IDENTITY = {"settings": "a", "training data": "b"}
 
@@ -57,7 +57,7 @@ class Cut(Exception):
 def test_a_write_that_was_cut_short_is_no_checkpoint(tmp_path, monkeypatch, kind):
     store = saved(Folder(tmp_path) if kind == "folder" else Bucket(f"file://{tmp_path}"), 5)
     if isinstance(store, Folder):
-        monkeypatch.setattr("sft.stores.os.rename", lambda *paths: (_ for _ in ()).throw(Cut))
+        monkeypatch.setattr("sft.policy.stores.os.rename", lambda *paths: (_ for _ in ()).throw(Cut))
     else:
         put = store._fs.put_file
         sent: list[str] = []

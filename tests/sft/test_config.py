@@ -6,9 +6,9 @@ import pytest
 
 from evaluation.errors import UserError
 from sft.config import SftConfig
-from sft.config_file import load_config, write_resolved
-from sft.pretrain.config import PretrainConfig
-from sft.settings_table import known_keys
+from sft.pretraining.config import PretrainConfig
+from sft.settings.file import load_config, write_resolved
+from sft.settings.table import known_keys
 
 
 def written(tmp_path: Path, text: str = "") -> Path:
@@ -119,7 +119,7 @@ def test_a_mistake_is_blamed_on_the_place_where_it_was_made(tmp_path):
 def test_a_config_of_another_command_is_named_as_such():
     with pytest.raises(UserError, match=r"tiny.toml is a config of rl.train \(\w+ is no setting of sft.train\): run"):
         load_config(SftConfig, Path("rl/configs/tiny.toml"))
-    with pytest.raises(UserError, match="is a config of sft.pretrain"):
+    with pytest.raises(UserError, match="is a config of sft.pretraining"):
         load_config(SftConfig, Path("sft/configs/pretrain.toml"))
 
 

@@ -14,8 +14,8 @@ from evaluation.tiny.build import FOLDER, dev_questions_and_queries, is_dev, nor
 from evaluation.tiny.domains import DOMAINS
 from evaluation.tiny.grammar import questions
 from evaluation.tiny.rows import make_rows, to_sql
-from sft.corpus import SPIDER_DEV, Document, Held, digest, document, documents, held_out, normal
-from sft.random_domain import random_domain
+from sft.pretraining.corpus import SPIDER_DEV, Document, Held, digest, document, documents, held_out, normal
+from sft.pretraining.random_domain import random_domain
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sft.device import allocator, release_memory
+from sft.policy.device import allocator, release_memory
 
 
 def test_memory_of_a_gpu_in_use_is_given_back_and_a_gpu_that_is_not_used_is_not_touched(

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import UserError
-from sft.directories import HeldDirectory, made_once, replacing, roomy
+from sft.policy.directories import HeldDirectory, made_once, replacing, roomy
 
 MAKER = """
 import sys, time
 from pathlib import Path
-from sft.directories import made_once
+from sft.policy.directories import made_once
 
 def fill(partial):
     (partial / "half").write_text("x")
@@ -28,7 +28,7 @@ print(made.stat().st_ino, flush=True)
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sft.directories import HeldDirectory
+from sft.policy.directories import HeldDirectory
 
 print(HeldDirectory(Path(sys.argv[1]), "adapters-").path.name, flush=True)
 time.sleep(60)

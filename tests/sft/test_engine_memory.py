@@ -3,8 +3,8 @@
 import pytest
 
 from evaluation.errors import UserError
-from sft.engine_memory import GIB, Served, check_kv_cache, engine_memory, kv_cache_gib
-from sft.shapes import shape_of
+from sft.policy.engine_memory import GIB, Served, check_kv_cache, engine_memory, kv_cache_gib
+from sft.policy.shapes import shape_of
 
 SEVEN = Served(shape_of("Qwen/Qwen2.5-Coder-7B-Instruct"), "bfloat16", max_length=1024, rank=32)
 

@@ -7,8 +7,8 @@ import pytest
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
 from graph.schema import Column, Schema, Table
-from sft.examples import PromptEncoder, training_examples
-from sft.policy import load_tokenizer
+from sft.policy.base import load_tokenizer
+from sft.policy.encoder import PromptEncoder, training_examples
 from tests.toy_model import make_toy_model
 
 

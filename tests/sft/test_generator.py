@@ -16,9 +16,10 @@ import safetensors.torch
 import torch
 
 from evaluation.errors import UserError
-from sft.adapter import CONFIG, WEIGHTS
 from sft.config import LoraConfig, ModelConfig
-from sft.generator import (
+from sft.policy.adapter import CONFIG, WEIGHTS
+from sft.policy.base import PolicyVersion, load_model, publish, read_adapter
+from sft.policy.generator import (
     AdapterNotApplied,
     Generator,
     GeneratorConfig,
@@ -27,9 +28,8 @@ from sft.generator import (
     VersionNotLoaded,
     snap_rank,
 )
-from sft.model_files import stop_token_ids
-from sft.policy import PolicyVersion, load_model, publish, read_adapter
-from sft.sampling import prompt_seed
+from sft.policy.model_files import stop_token_ids
+from sft.policy.sampling import prompt_seed
 from tests.sft.families import OTHERS, tiny
 from tests.sft.test_adapter import foreign
 from tests.toy_model import make_toy_model
@@ -180,7 +180,7 @@ def test_one_batch_may_hold_different_versions_and_the_base(generator: Generator
 
 
 def scored_together(generator: Generator, ids: list[int], steps: list[int | None]) -> list[list[float]]:
-    from sft.generator import _last_logprobs, _scoring_params
+    from sft.policy.generator import _last_logprobs, _scoring_params
 
     for step in steps:
         generator._enqueue(f"version {step}", [ids], [_scoring_params(generator.stop_token_ids)], step)

@@ -13,8 +13,8 @@ from typing import ClassVar
 import pytest
 
 from evaluation.errors import UserError
-from sft.hub import UNWANTED, WANTED, fetched
-from sft.model_files import missing_files, require_text_model
+from sft.policy.hub import UNWANTED, WANTED, fetched
+from sft.policy.model_files import missing_files, require_text_model
 from tests.conftest import ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -144,7 +144,7 @@ def test_what_an_interrupted_download_lacks_is_fetched_and_nothing_else(cache):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     place = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0"}
-    script = "from sft.hub import fetched; print(fetched('owner/name'))"
+    script = "from sft.policy.hub import fetched; print(fetched('owner/name'))"
     environment = os.environ | place | {"HF_HUB_CACHE": str(cache.parent), "NO_PROXY": "127.0.0.1"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=ROOT)
     server.shutdown()

@@ -11,9 +11,10 @@ import torch
 import transformers
 
 from evaluation.errors import UserError
-from sft import policy, provenance
 from sft.config import LoraConfig, ModelConfig, SftConfig
 from sft.merge import REPORT, export, main, merge
+from sft.policy import base as policy
+from sft.policy import provenance
 from tests.toy_model import make_toy_model
 
 IDS = torch.randint(0, 400, (2, 40), generator=torch.Generator().manual_seed(0))

@@ -9,11 +9,11 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config
 
 from evaluation.errors import UserError
-from sft import policy
 from sft.config import LoraConfig, SftConfig
-from sft.config_file import load_config
 from sft.plan import GIB, format_plan, four_bit_bytes, main, plan, require_dev_engine
-from sft.shapes import PUBLISHED, Published, local_shape, shape_of, shape_of_config
+from sft.policy import base as policy
+from sft.policy.shapes import PUBLISHED, Published, local_shape, shape_of, shape_of_config
+from sft.settings.file import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(path for path in (ROOT / "sft" / "configs").glob("*.toml") if path.name != "pretrain.toml")

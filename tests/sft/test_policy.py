@@ -9,9 +9,9 @@ import torch
 import transformers
 
 from evaluation.errors import UserError
-from sft import policy
 from sft.config import LoraConfig, ModelConfig
-from sft.device import Device, detect
+from sft.policy import base as policy
+from sft.policy.device import Device, detect
 from tests.toy_model import make_toy_model
 
 LORA = LoraConfig(r=8, alpha=16)

@@ -11,16 +11,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from sft.base_model import save
-from sft.block_learner import Learner, TrainConfig, load_state, save_state
-from sft.block_model import losses, tensors
-from sft.block_rows import RowMaker, Rows, Shape
-from sft.config_file import load_config
-from sft.corpus import Document, documents, held_out
-from sft.pretrain.__main__ import main
-from sft.pretrain.config import PretrainConfig
-from sft.pretrain.driver import batches
-from sft.tokenizer import END, PAD, START, train_tokenizer
+from sft.pretraining.__main__ import main
+from sft.pretraining.base_model import save
+from sft.pretraining.block_learner import Learner, TrainConfig, load_state, save_state
+from sft.pretraining.block_model import losses, tensors
+from sft.pretraining.block_rows import RowMaker, Rows, Shape
+from sft.pretraining.config import PretrainConfig
+from sft.pretraining.corpus import Document, documents, held_out
+from sft.pretraining.driver import batches
+from sft.pretraining.tokenizer import END, PAD, START, train_tokenizer
+from sft.settings.file import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "sft" / "configs" / "pretrain.toml"

@@ -8,9 +8,9 @@ import torch._dynamo
 from torch.nn.attention.flex_attention import create_block_mask
 
 from evaluation.errors import UserError
-from sft.attention import flex_packed_attention, implementation, packed_attention
-from sft.packing import Span
-from sft.span_mask import BLOCK, block_mask, seen_places
+from sft.policy.attention import flex_packed_attention, implementation, packed_attention
+from sft.policy.packing import Span
+from sft.policy.span_mask import BLOCK, block_mask, seen_places
 
 
 def some_spans(seed: int) -> tuple[tuple[Span, ...], int]:

@@ -11,8 +11,9 @@ import pytest
 from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
 from evaluation.lineage import trained
-from sft import policy, warm_start
+from sft import warm_start
 from sft.config import LoraConfig, ModelConfig, SftConfig
+from sft.policy import base as policy
 from sft.train.driver import checked_golds, train
 from tests.sft.test_train import settings, shop, toy  # noqa: F401
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from evaluation.errors import UserError
-from sft import attention, dropout, support
-from sft.answers import answer_scores
 from sft.check_model import main
 from sft.config import ModelConfig
-from sft.packing import Branch, Row, pack_rows
+from sft.policy import attention, dropout, support
+from sft.policy.answers import answer_scores
+from sft.policy.packing import Branch, Row, pack_rows
 from tests.sft.families import OTHERS, SHARED, WINDOW, tiny
 
 ROWS = [
@@ -100,7 +100,7 @@ def test_a_term_of_attention_that_goes_unseen_is_found(family, key, monkeypatch)
 
 
 def test_what_scales_the_logits_is_found_when_its_name_is_not_known(monkeypatch):
-    monkeypatch.setattr("sft.answers.Head.__call__", lambda self, hidden: self.layer(hidden))
+    monkeypatch.setattr("sft.policy.answers.Head.__call__", lambda self, hidden: self.layer(hidden))
     monkeypatch.setattr(support, "_FOUND", {})
     for family in ("granite", "cohere2", "gemma2"):
         found = support.support_of(made(family), 256)

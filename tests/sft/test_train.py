@@ -13,13 +13,14 @@ import transformers
 from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
 from graph.prompt import PROMPT_VERSION
-from sft import policy, provenance
 from sft.config import SftConfig
 from sft.dev import DevScore
 from sft.documents import documents
-from sft.examples import PromptEncoder, training_examples
+from sft.policy import base as policy
+from sft.policy import provenance
+from sft.policy.encoder import PromptEncoder, training_examples
+from sft.policy.span_mask import seen_places
 from sft.progress import DevWatch
-from sft.span_mask import seen_places
 from sft.train.__main__ import main
 from sft.train.driver import chosen_examples, train
 from sft.trainer import AnswerTrainer, rate

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from sft.vocabulary import (
+from sft.pretraining.vocabulary import (
     ATTRIBUTES,
     BRIDGE_PHRASES,
     ENTITIES,

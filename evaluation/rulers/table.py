@@ -1,0 +1,154 @@
+"""Every ruler on the same predictions: a row of verdicts per question.
+
+The official rulers take the executions as the official tools would have seen them: no prediction is an empty query,
+and a statement that would write, which the sandbox refuses, is one that returned no rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evaluation.benchmarks import Example
+from evaluation.databases.sandbox import Execution, Limits, is_no_query
+from evaluation.errors import UserError
+from evaluation.judge import Judge, Verdict
+from evaluation.rulers import spider_execution
+from evaluation.rulers.bird import ex_bird, soft_f1
+from evaluation.rulers.efficiency import Stopwatch
+from evaluation.rulers.exact_match import MatchSchema, em_spider, hardness, match_schema, same_as_from_tables_json
+from evaluation.taxonomy import error_class
+from evaluation.text_files import read_records
+from graph.introspect import schema_from_sqlite
+from graph.schema import Schema, SchemaError
+
+Row = dict[str, Any]
+Item = tuple[Example, str]
+NO_ROWS = Execution("ok")
+SHOWN = 20_000  # characters of a predicted query in its verdict
+
+
+class Rulers:
+    """A judge, and the official rulers beside it. One per thread."""
+
+    def __init__(self, limits: Limits | None = None, tables: Path | None = None, timings: int = 0) -> None:
+        """tables: a tables.json in Spider's form, for the foreign keys that em_spider goes by; else the databases'.
+
+        timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out.
+        """
+        self.judge = Judge(limits, "any")
+        self._stopwatch = Stopwatch(limits, timings) if timings else None
+        self._schemas = MatchSchemas(tables)
+
+    def rows(self, items: Sequence[Item]) -> list[Row]:
+        """One verdict row per (example, predicted SQL), in order."""
+        verdicts = self.judge.judge(items)
+        golds = [gold.execution for gold in self.judge.golds([example for example, _ in items])]
+        spider = self.ex_spider(items)
+        return [
+            self._row(example, sql, verdict, gold, flag)
+            for (example, sql), verdict, gold, flag in zip(items, verdicts, golds, spider, strict=True)
+        ]
+
+    def ex_spider(self, items: Sequence[Item]) -> list[bool]:
+        """Whether each prediction agrees with gold on every database file of its folder."""
+        items = [(example, self._bounded(sql)) for example, sql in items]
+        places = [(place, file) for place, (example, _) in enumerate(items) for file in _instances(example)]
+        golds = self.judge.run_trusted([(file, spider_execution.rewrite(items[p][0].gold_sql)) for p, file in places])
+        found = self.judge.run([(file, spider_execution.rewrite(items[place][1])) for place, file in places])
+        flags = [True] * len(items)
+        for (place, _), gold, prediction in zip(places, golds, found, strict=True):
+            ordered = spider_execution.is_ordered(items[place][0].gold_sql)
+            flags[place] = flags[place] and spider_execution.agrees(gold, as_official(prediction), ordered)
+        return flags
+
+    def close(self) -> None:
+        self.judge.close()
+        if self._stopwatch:
+            self._stopwatch.close()
+
+    def _row(self, example: Example, sql: str, verdict: Verdict, gold: Execution, spider: bool) -> Row:
+        seen = as_official(verdict.execution)
+        schema, short = self._schemas.of(example), self._bounded(sql)
+        row = {
+            "id": example.id,
+            "db_id": example.db_id,
+            "question": example.question,
+            "gold": example.gold_sql,
+            "sql": _shown(sql),
+            "error": _why(verdict, gold),
+            "hardness": example.hardness or hardness(example.gold_sql, schema),
+            "tables": len(gold.tables_read),
+            "status": verdict.status,
+            "ex_strict": int(verdict.ex_strict),
+            "ex_any": int(verdict.right),
+            "ex_spider": int(spider),
+            "em_spider": int(em_spider(example.gold_sql, short, schema)),
+            "ex_bird": int(ex_bird(gold, seen)),
+            "soft_f1": round(soft_f1(gold, seen), 6),
+            "error_class": error_class(example.gold_sql, short, verdict),
+        }
+        if self._stopwatch:
+            row["r_ves"] = round(self._stopwatch.r_ves(example.database, example.gold_sql, sql), 6)
+        return row
+
+    def _bounded(self, sql: str) -> str:
+        """The SQL, or for one too long to be run, something that no reader spends time on and that never runs."""
+        return sql if len(sql) <= self.judge.limits.max_sql_bytes else "(too long)"
+
+
+class MatchSchemas:
+    """What em_spider knows of each database, read once."""
+
+    def __init__(self, tables: Path | None) -> None:
+        self._entries = read_tables(tables) if tables else {}
+        self._known: dict[str, MatchSchema] = {}
+
+    def of(self, example: Example) -> MatchSchema:
+        if example.database not in self._known:
+            self._known[example.database] = self._read(example)
+        return self._known[example.database]
+
+    def _read(self, example: Example) -> MatchSchema:
+        try:
+            schema = match_schema(schema_from_sqlite(Path(example.database)))
+        except SchemaError:  # then no query on it can be read, and nothing matches
+            return match_schema(Schema(example.db_id, ()))
+        entry = self._entries.get(example.db_id)
+        return replace(schema, same_as=same_as_from_tables_json(entry)) if entry else schema
+
+
+def _shown(sql: str) -> str:
+    """SQL for a file of verdicts: one of megabytes is cut."""
+    return sql if len(sql) <= SHOWN else f"{sql[:SHOWN]} … ({len(sql)} characters)"
+
+
+def _why(verdict: Verdict, gold: Execution) -> str:
+    """What the database, or the sandbox, said against the prediction, or against the gold."""
+    if verdict.status == "gold_failed":
+        return f"gold: {gold.error}"
+    return verdict.execution.error if verdict.execution else ""
+
+
+def read_tables(path: Path) -> dict[str, Mapping[str, Any]]:
+    """The entries of a tables.json by db_id. UserError when it has not Spider's form."""
+    needed = {"db_id", "table_names_original", "column_names_original", "foreign_keys"}
+    entries = read_records(path)
+    for place, entry in enumerate(entries, 1):
+        if missing := needed - entry.keys():
+            raise UserError(f"{path}, entry {place}: lacks {', '.join(sorted(missing))} ({json.dumps(entry)[:80]} …)")
+    return {entry["db_id"]: entry for entry in entries}
+
+
+def as_official(execution: Execution | None) -> Execution:
+    """The execution as the official tools would have seen it."""
+    return NO_ROWS if execution is None or is_no_query(execution) else execution
+
+
+def _instances(example: Example) -> tuple[str, ...]:
+    """Several files in the folder of a database are several databases, but only where the folder is its own."""
+    path = Path(example.database)
+    return spider_execution.instances(example.database) if path.parent.name == example.db_id else (example.database,)

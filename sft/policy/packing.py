@@ -1,0 +1,126 @@
+"""Sequences that begin alike as one: the shared beginning once, then the branches, each seeing it and itself.
+
+    tokens     p p p p | a a a | b b b b        positions continue from the prefix for every branch:
+    positions  0 1 2 3 | 4 5 6 | 4 5 6 7        so the result equals separate sequences exactly.
+
+In RL the prefix is the prompt and the branches are its K answers; in SFT it is the schema, and each branch is the rest
+of a question's prompt and its answer. The rows of a micro-batch lie end to end, without padding.
+Axes: M tokens of a micro-batch, N answer tokens among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Branch:
+    """context: ids that are read, after the prefix; answer: ids that are predicted."""
+
+    context: Sequence[int]
+    answer: Sequence[int]
+
+    @property
+    def length(self) -> int:
+        return len(self.context) + len(self.answer)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A prefix of at least one id, and its branches."""
+
+    prefix: Sequence[int]
+    branches: Sequence[Branch]
+
+    @property
+    def length(self) -> int:
+        return len(self.prefix) + sum(branch.length for branch in self.branches)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A row among the M tokens: its first place, the length of its prefix, those of its branches, in order."""
+
+    start: int
+    prefix: int
+    branches: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        return self.start + self.prefix + sum(self.branches)
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """ids_M, positions_M: model input; spans: which tokens see which, for `sft.policy.attention`.
+
+    predictors_N: place of the token whose logits predict answer token n; targets_N: its id.
+    """
+
+    ids_M: Tensor
+    positions_M: Tensor
+    predictors_N: Tensor
+    targets_N: Tensor
+    spans: tuple[Span, ...]
+
+    def to(self, device: torch.device) -> PackedBatch:
+        ids, positions, predictors, targets = (
+            tensor.to(device) for tensor in (self.ids_M, self.positions_M, self.predictors_N, self.targets_N)
+        )
+        return PackedBatch(ids, positions, predictors, targets, self.spans)
+
+
+def micro_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Indices of rows per micro-batch, longest first, each into the first one where it fits in token_budget.
+
+    A row longer than the budget gets a micro-batch of its own.
+
+    >>> micro_batches([10, 30, 20, 11], 40)
+    [[1, 0], [2, 3]]
+    """
+    batches: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        place = next((b for b, left in enumerate(room) if lengths[index] <= left), None)
+        if place is None:
+            batches.append([index])
+            room.append(token_budget - lengths[index])
+        else:
+            batches[place].append(index)
+            room[place] -= lengths[index]
+    return batches
+
+
+def pack_rows(rows: Sequence[Row]) -> PackedBatch:
+    """Rows → one micro-batch. Answer tokens come out row by row, branch by branch."""
+    ids: list[int] = []
+    positions: list[int] = []
+    predictors: list[int] = []
+    spans: list[Span] = []
+    for row in rows:
+        assert row.prefix, "a row has a prefix of at least one id"
+        shared, start = len(row.prefix), len(ids)
+        spans.append(_span(row, start))
+        ids += row.prefix
+        positions += range(shared)
+        for branch in row.branches:
+            first = len(ids) + len(branch.context)  # place of the first answer token
+            before = first - 1 if branch.context else start + shared - 1
+            predictors += [before, *range(first, first + len(branch.answer) - 1)]
+            ids += [*branch.context, *branch.answer]
+            positions += range(shared, shared + branch.length)
+    targets = [token for row in rows for branch in row.branches for token in branch.answer]
+    return PackedBatch(
+        torch.tensor(ids), torch.tensor(positions), torch.tensor(predictors), torch.tensor(targets), tuple(spans)
+    )
+
+
+def _span(row: Row, start: int) -> Span:
+    """One branch alone is the prefix going on: plain causal attention."""
+    if len(row.branches) == 1:
+        return Span(start, row.length, ())
+    return Span(start, len(row.prefix), tuple(branch.length for branch in row.branches))
