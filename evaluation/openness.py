@@ -44,8 +44,7 @@ def doubts(sql: str) -> Doubts:
     tree = parse(sql)
     if tree is None:
         return Doubts(always=True)
-    shared = tree.args.get("with_")
-    head = f"{shared.sql('sqlite')} " if shared else ""
+    head = _head(tree)
     probes = [head + probe for node in tree.find_all(exp.Query) for probe in _probes(node, node is tree)]
     inner = [head + query for query in _choosers(tree)]
     return Doubts(tuple(dict.fromkeys(probes)), tuple(dict.fromkeys(inner)), any(map(_by_chance, tree.walk())))
@@ -60,15 +59,15 @@ def _probes(node: exp.Expr, outermost: bool) -> Iterator[str]:
         yield from _merging(_plain(exp.Union(this=node.this.copy(), expression=node.expression.copy(), distinct=False)))
     if not isinstance(node, exp.Select):
         return
-    query = _plain(node, keep_with=not outermost)
     if node.args.get("distinct"):
-        yield from _merging(query)
-    for window in query.find_all(exp.Window):
-        if window.find_ancestor(exp.Select) is query and _depends_on_place(window):
-            yield _peers(query, window)
-    aggregates = [found for found in _own(query, exp.AggFunc) if not isinstance(found.parent, exp.Window)]
-    if aggregates or query.args.get("group"):
-        yield from _beside_aggregates(query, [found for found in aggregates if isinstance(found, _EXTREMES)])
+        yield from _merging(_plain(node, keep_with=not outermost))
+    for window in node.find_all(exp.Window):
+        if window.find_ancestor(exp.Select) is node and _depends_on_place(window):
+            yield _peers(_plain(node, keep_with=not outermost), window)
+    aggregates = [found for found in _own(node, exp.AggFunc) if not isinstance(found.parent, exp.Window)]
+    if aggregates or node.args.get("group"):
+        head = "" if outermost else _head(node)
+        yield from _beside_aggregates(node, head, [found for found in aggregates if isinstance(found, _EXTREMES)])
 
 
 def _choosers(tree: exp.Query) -> Iterator[str]:
@@ -112,15 +111,14 @@ def _plain(node: exp.Expr, keep_with: bool = True) -> exp.Expr:
 
 
 def _merging(query: exp.Expr) -> Iterator[str]:
-    """Whether rows that count as one are spelled differently: under NOCASE and RTRIM some are."""
+    """Whether rows of a query, given as a copy, that count as one are spelled differently: under NOCASE some are."""
     outputs = query.selects if isinstance(query, exp.Query) else []
     if not outputs or any(output.is_star for output in outputs):
         return
-    query = query.copy()
     query.set("order", None)
     names = [f"c{place}" for place in range(len(outputs))]
     yield (
-        f"SELECT 1 FROM (WITH merged({', '.join(names)}) AS ({query.sql('sqlite')}) SELECT * FROM merged) "
+        f"SELECT 1 FROM (WITH merged({', '.join(names)}) AS ({query.sql('sqlite', copy=False)}) SELECT * FROM merged) "
         f"GROUP BY {', '.join(names)} HAVING {_differ(names)} LIMIT 1"
     )
 
@@ -131,18 +129,17 @@ def _depends_on_place(window: exp.Window) -> bool:
 
 
 def _peers(query: exp.Expr, window: exp.Window) -> str:
-    """Whether some row of a window has a peer, so that their places are interchangeable."""
+    """Whether some row of a window of a query, given as a copy, has a peer, so that their places can be exchanged."""
     parts = ", ".join(part.sql("sqlite") for part in window.args.get("partition_by") or ())
     order = window.args.get("order")
     over = (f"PARTITION BY {parts} " if parts else "") + (f"{order.sql('sqlite')} {_PEERS}" if order else "")
-    probed = query.copy()
-    probed.set("expressions", [exp.alias_(exp.column("peers"), "peers")])
-    probed.set("order", None)
-    text = probed.sql("sqlite").replace("peers AS peers", f"count(*) OVER ({over}) AS peers", 1)
+    query.set("expressions", [exp.alias_(exp.column("peers"), "peers")])
+    query.set("order", None)
+    text = query.sql("sqlite", copy=False).replace("peers AS peers", f"count(*) OVER ({over}) AS peers", 1)
     return f"SELECT 1 FROM ({text}) WHERE peers > 1 LIMIT 1"
 
 
-def _beside_aggregates(query: exp.Expr, extremes: list[exp.Expr]) -> Iterator[str]:
+def _beside_aggregates(query: exp.Expr, head: str, extremes: list[exp.Expr]) -> Iterator[str]:
     """Whether an output outside the aggregates has several values in a group: of all rows, or of those that hold the
     one minimum or maximum, which SQLite takes it from."""
     keys = [_meant(query, key) for key in (query.args["group"].expressions if query.args.get("group") else ())]
@@ -153,14 +150,16 @@ def _beside_aggregates(query: exp.Expr, extremes: list[exp.Expr]) -> Iterator[st
     if "*" in bare:
         bare = ["rowid"] if not query.args.get("joins") else ["random()"]
     if len(extremes) == 1:
-        yield from _at_extreme(query, keys, bare, extremes[0])
+        yield from _at_extreme(query, head, keys, bare, extremes[0])
     elif bare:
         having = query.args.get("having")
         condition = f"({having.this.sql('sqlite')}) AND ({_differ(bare)})" if having else _differ(bare)
-        yield f"{_body(query, ['count(*)'])}{_group(keys)} HAVING {condition} LIMIT 1"
+        yield f"{head}{_body(query, ['count(*)'])}{_group(keys)} HAVING {condition} LIMIT 1"
 
 
-def _at_extreme(query: exp.Expr, keys: list[exp.Expr], bare: list[str], extreme: exp.Expr) -> Iterator[str]:
+def _at_extreme(
+    query: exp.Expr, head: str, keys: list[exp.Expr], bare: list[str], extreme: exp.Expr
+) -> Iterator[str]:
     value = extreme.this.sql("sqlite")
     names = [f"k{place}" for place in range(len(keys))]
     shown = [f"{key.sql('sqlite')} AS {name}" for key, name in zip(keys, names, strict=True)]
@@ -170,7 +169,7 @@ def _at_extreme(query: exp.Expr, keys: list[exp.Expr], bare: list[str], extreme:
     best = f"{'max' if isinstance(extreme, exp.Max) else 'min'}({value}) OVER ({parts}) AS best"
     group = f" GROUP BY {', '.join(names)}" if names else ""
     yield (
-        f"SELECT count(*) FROM ({_body(query, [*shown, best])}) WHERE b{columns.index(value)} IS best{group} "
+        f"SELECT count(*) FROM ({head}{_body(query, [*shown, best])}) WHERE b{columns.index(value)} IS best{group} "
         f"HAVING {_differ([f'b{place}' for place in range(len(columns))])} LIMIT 1"
     )
 
@@ -204,12 +203,15 @@ def _meant(query: exp.Expr, key: exp.Expr) -> exp.Expr:
     return named[0] if named and not key.args.get("table") else key
 
 
+def _head(query: exp.Expr) -> str:
+    own = query.args.get("with_")
+    return f"{own.sql('sqlite')} " if own else ""
+
+
 def _body(query: exp.Expr, outputs: list[str]) -> str:
     """SELECT outputs FROM … WHERE … of the query."""
     found = [query.args.get("from_"), *(query.args.get("joins") or ()), query.args.get("where")]
-    own = query.args.get("with_")
-    head = f"{own.sql('sqlite')} " if own else ""
-    return f"{head}SELECT {', '.join(outputs)} " + " ".join(part.sql("sqlite").strip() for part in found if part)
+    return f"SELECT {', '.join(outputs)} " + " ".join(part.sql("sqlite").strip() for part in found if part)
 
 
 def _group(keys: list[exp.Expr]) -> str:

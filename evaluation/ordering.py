@@ -94,7 +94,7 @@ def keyed_query(sql: str) -> KeyedQuery | None:
     terms = tuple(_term(column, term) for column, term in zip(columns, ordered, strict=True))
     distinct = bool(added) and tree.args.get("distinct") is not None
     return KeyedQuery(
-        tree.sql("sqlite"), len(added), terms, offset.expression.sql("sqlite") if offset else "0", distinct
+        tree.sql("sqlite", copy=False), len(added), terms, offset.expression.sql("sqlite") if offset else "0", distinct
     )
 
 
