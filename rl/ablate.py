@@ -9,13 +9,11 @@ the same for all, and so is the budget. The same line again resumes; seeds and v
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,6 +24,7 @@ from evaluation.score import write_whole
 from rl.ablation.config import REPORT, AblationConfig, Plan, plans
 from rl.ablation.stages import Chain, Stage, run_chains
 from sft.policy.encoder import PromptEncoder
+from sft.run_lock import locked
 from sft.settings.command import ConfigCommand
 
 PROMPTS_MEASURED = 256
@@ -47,7 +46,7 @@ def ablate(config: AblationConfig, data: Path | None = None) -> int:
     made = plans(config)
     dev = load_examples(made[0].rl.data.benchmark, "dev", data)
     root = Path(config.dir) / config.name
-    with _locked(root):
+    with locked(root, "give another name=…"):
         _remember(root, made, data)
         # Seeds outermost: all variants have a first figure before any has a second.
         chains = [_chain(root, config, plan, seed, data) for seed in config.seeds for plan in made]
@@ -105,18 +104,6 @@ def _first_difference(before: Any, after: Any, place: str = "") -> str:
         key = next(k for k in [*before, *after] if k not in before or k not in after or before[k] != after[k])
         return _first_difference(before.get(key), after.get(key), f"{place}.{key}".lstrip("."))
     return f"{place} was {json.dumps(before)}, is {json.dumps(after)}"
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """One ablation per folder."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{root} is in use by another rl.ablate: wait for it, or give another name=…") from None
-        yield
 
 
 def _report(root: Path, config: AblationConfig, made: Sequence[Plan], dev: list[Example], failed: Failures) -> None:

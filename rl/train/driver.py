@@ -7,18 +7,17 @@ driver:  questions ─► engine actors (vLLM) ─► reward actors (SQLite) ─
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from cluster.actor import Handle, spawn
 from cluster.resources import machine, nodes, object_store_bytes, require
@@ -58,6 +57,7 @@ from sft.policy.base import load_tokenizer, read_adapter, save_adapter
 from sft.policy.device import detect
 from sft.policy.encoder import PromptEncoder
 from sft.policy.stores import Store, open_store
+from sft.run_lock import locked
 from sft.settings.file import leaves, write_resolved
 
 log = logging.getLogger(__name__)
@@ -389,18 +389,6 @@ def _identity(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
     settings = {key: json.dumps(value) for key, value in leaves(kept)}
     digests = {"training data": data.hexdigest()[:16], "init_adapter": adapter[:16]}
     return settings | {"run.seed": str(config.run.seed)} | digests
-
-
-@contextmanager
-def locked(directory: Path) -> Iterator[TextIO]:
-    """One driver per run directory."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{directory} is in use by another driver: wait for it or set run.name=…") from None
-        yield lock
 
 
 def _write_seconds(run: Run) -> None:

@@ -46,6 +46,7 @@ from sft.policy.encoder import PromptEncoder, TrainingExample, training_examples
 from sft.policy.stores import Folder
 from sft.progress import DevWatch, Progress
 from sft.report import markdown, plot_dev, plot_loss
+from sft.run_lock import locked
 from sft.settings.file import leaves, write_resolved
 from sft.spelling import respelled
 from sft.trainer import AnswerTrainer, Model, identity_of
@@ -87,13 +88,14 @@ def train(config: SftConfig, data: Path | None = None) -> Path:
     if finished.is_finished(config, data) or _was_finished(config):
         return config.run.path
     job = _prepare(config, data)
-    _open_directory(job)
-    print(_plan(job), flush=True)
-    learning = time.perf_counter()
-    rows = _learn(job)
-    seconds = {"prepare": learning - began, "learn": time.perf_counter() - learning}
-    run_dir = _finish(job, rows, seconds)
-    finished.mark(config, data)
+    with locked(config.run.path):
+        _open_directory(job)
+        print(_plan(job), flush=True)
+        learning = time.perf_counter()
+        rows = _learn(job)
+        seconds = {"prepare": learning - began, "learn": time.perf_counter() - learning}
+        run_dir = _finish(job, rows, seconds)
+        finished.mark(config, data)
     return run_dir
 
 

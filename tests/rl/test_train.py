@@ -240,7 +240,7 @@ def test_overwrite_starts_anew_and_removes_only_what_a_run_leaves(tmp_path):
 def test_two_drivers_do_not_share_a_run_directory(tmp_path):
     with (
         locked(tmp_path / "run"),
-        pytest.raises(UserError, match=r"in use by another driver.*run\.name"),
+        pytest.raises(UserError, match=r"in use by another process.*run\.name"),
         locked(tmp_path / "run"),
     ):
         pass

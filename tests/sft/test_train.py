@@ -21,6 +21,7 @@ from sft.policy import provenance
 from sft.policy.encoder import PromptEncoder, training_examples
 from sft.policy.span_mask import seen_places
 from sft.progress import DevWatch
+from sft.run_lock import locked
 from sft.train.__main__ import main
 from sft.train.driver import chosen_examples, train
 from sft.trainer import AnswerTrainer, rate
@@ -209,6 +210,13 @@ def test_a_finished_run_is_left_alone_refused_with_other_settings_and_replaced_w
     after = policy.read_adapter(train(config.model_copy(update={"run": run}), shop) / "adapter")
     assert after.digest != before.digest
     assert len((tmp_path / "toy" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_two_processes_do_not_train_in_one_directory(toy, shop, tmp_path):
+    config = settings(toy, tmp_path, checkpoint={"every": 1})
+    with locked(config.run.path), pytest.raises(UserError, match=r"in use by another process.*run\.name"):
+        train(config, shop)
+    assert files(tmp_path) == ["toy/.lock"]
 
 
 def test_an_adapter_is_refused_with_another_base_style_or_prompt(toy, shop, tmp_path):
