@@ -1,10 +1,16 @@
 """What every test may ask for: the real benchmarks where they are, and quiet, offline, repeatable surroundings."""
 
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
 # Set before any package reads them; actors and child processes inherit them.
@@ -39,6 +45,21 @@ def cases_dir() -> Path:
     return cases
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium of this machine."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=quiet)
+        yield started
+        started.close()
+
+
 def pytest_configure() -> None:
     """A shell's background job ignores Ctrl-C, and so would the commands whose answer to it is tested."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -50,6 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"spider_dir", "bird_dir"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.data)
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
         if item.get_closest_marker("gpu") and not has_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA GPU on this machine"))
 
