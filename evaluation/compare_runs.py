@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evaluation.command import CommandLine, check_output
 from evaluation.errors import UserError, exit_on_user_error
-from evaluation.metrics import Z_95, share
+from evaluation.metrics import mcnemar, paired_interval, share
 from evaluation.score import RULERS, write_whole
 from evaluation.text_files import read_records
 
@@ -68,36 +67,16 @@ def compare(a: Verdicts, b: Verdicts) -> dict[str, Any]:
         raise UserError(f"both must judge the same questions; {len(odd)} are in one only: {', '.join(odd[:5])}")
     only_a = [name for name in a if a[name] and not b[name]]
     only_b = [name for name in a if b[name] and not a[name]]
-    difference = (len(only_b) - len(only_a)) / max(1, len(a))
-    half = Z_95 * paired_error(len(only_a), len(only_b), len(a))
     return {
         "n": len(a),
         "a": share(a.values()),
         "b": share(b.values()),
-        "difference": difference,
-        "ci95": [max(-1.0, difference - half), min(1.0, difference + half)],
+        "difference": (len(only_b) - len(only_a)) / max(1, len(a)),
+        "ci95": list(paired_interval([float(b[name]) - float(a[name]) for name in a])),
         "only_a": only_a,
         "only_b": only_b,
         "p_mcnemar": mcnemar(len(only_a), len(only_b)),
     }
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided p of a fair coin giving a split at least this uneven; 1.0 when there is nothing to tell.
-
-    >>> mcnemar(1, 5)  # 2 * (C(6,0) + C(6,1)) / 2**6
-    0.21875
-    """
-    n, few = only_a + only_b, min(only_a, only_b)
-    tail = sum(math.comb(n, k) for k in range(few + 1))
-    return min(1.0, float(2 * tail / 2**n)) if n else 1.0
-
-
-def paired_error(only_a: int, only_b: int, n: int) -> float:
-    """Standard error of the difference of two shares over the same n questions."""
-    if n == 0:
-        return 0.0
-    return math.sqrt(max(0.0, only_a + only_b - (only_a - only_b) ** 2 / n)) / n
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

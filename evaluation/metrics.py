@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 Z_95 = 1.959963984540054
+# 97.5 % quantiles of Student's t by degrees of freedom 1, 2, …
+_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 
 
 def wilson_interval(correct: float, n: float, z: float = Z_95) -> tuple[float, float]:
@@ -38,6 +40,43 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     mean, spread = statistics.fmean(values), statistics.pvariance(values)
     n = len(values) * mean * (1 - mean) / spread if spread > 0 else len(values)
     return wilson_interval(mean * n, n)
+
+
+def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the mean of paired differences in -1..1, by the normal distribution; their mean when it is one.
+
+    >>> [round(bound, 3) for bound in paired_interval([1.0, 0.0, 0.0, -1.0])]
+    [-0.8, 0.8]
+    """
+    if not differences:
+        return -1.0, 1.0
+    mean = statistics.fmean(differences)
+    half = Z_95 * statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return max(-1.0, mean - half), min(1.0, mean + half)
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the mean of a few independent runs (Student's t). (-inf, inf) for a single one.
+
+    >>> [round(bound, 3) for bound in t_interval([0.1, 0.2, 0.3])]
+    [-0.048, 0.448]
+    """
+    if len(values) < 2:
+        return -math.inf, math.inf
+    quantile = _T[len(values) - 2] if len(values) - 2 < len(_T) else Z_95 + 2.5 / (len(values) - 1)
+    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values) - half, statistics.fmean(values) + half
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Exact two-sided p of a fair coin giving a split at least this uneven; 1.0 when there is nothing to tell.
+
+    >>> mcnemar(1, 5)  # 2 * (C(6,0) + C(6,1)) / 2**6
+    0.21875
+    """
+    n, few = only_a + only_b, min(only_a, only_b)
+    tail = sum(math.comb(n, k) for k in range(few + 1))
+    return min(1.0, float(2 * tail / 2**n)) if n else 1.0
 
 
 def share(flags: Iterable[bool | int]) -> dict[str, Any]:

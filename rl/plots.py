@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-COLOURS = {"base": "#9aa1ab", "sft": "#3d74b8", "rl": "#d9682b"}
+from sft.plots import COLOURS, INK, Point, figure, label, save, xy
+
 SERIES = ("#d9682b", "#5b6570", "#3d74b8", "#3f8f5f", "#8a5aa8", "#b8963d")
-_INK, _FAINT = "#2b2f36", "#d8dce2"
-
-Point = tuple[float, float]  # (x, y)
-
-
-def plot_loss(points: Sequence[Point], out: Path) -> None:
-    """Training loss of the warm-up, nats per token, over optimizer steps."""
-    figure, [[axes]] = _figure(6.4, 3.8, 1, 1)
-    axes.plot(*_xy(points), color=COLOURS["sft"], linewidth=2)  # its points are means over steps already
-    _label(axes, "SFT loss", "optimizer step", "nats per token")
-    axes.set_ylim(bottom=0)
-    _save(figure, out)
 
 
 def plot_rl_curves(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     """Reward, correct rate, executable rate and entropy of the samples of each RL step."""
-    figure, grid = _figure(9.6, 6.0, 2, 2)
+    drawing, grid = figure(9.6, 6.0, 2, 2)
     panels = (
         ("reward", "Reward", "mean over samples", False),
         ("correct", "Correct", "share of samples", True),
@@ -39,10 +25,10 @@ def plot_rl_curves(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     )
     for axes, (key, title, unit, percent) in zip(sum(grid, []), panels, strict=True):
         _curve(axes, [(row["step"], row[key]) for row in rows if key in row], COLOURS["rl"])
-        _label(axes, title, "RL step", unit)
+        label(axes, title, "RL step", unit)
         if percent:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _save(figure, out)
+    save(drawing, out)
 
 
 def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path, labels: Mapping[str, str]) -> None:
@@ -51,14 +37,14 @@ def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path, l
     labels: what the stages are called.
     stages: {"base" | "sft" | "rl": {"ex_strict", "ex_strict_ci", "ex_strict_sampled", "ex_strict_sampled_ci", "n"}}.
     """
-    figure, [[axes]] = _figure(6.8, 4.2, 1, 1)
+    drawing, [[axes]] = figure(6.8, 4.2, 1, 1)
     width = 0.8 / max(1, len(stages))
     for place, (name, stage) in enumerate(stages.items()):
         for group, key in enumerate(("ex_strict", "ex_strict_sampled")):
             x = group + (place - (len(stages) - 1) / 2) * width
             _bar(axes, x, width * 0.92, stage[key], stage[f"{key}_ci"], name, labels[name] if group == 0 else None)
     n = next(iter(stages.values()))["n"] if stages else 0
-    _label(axes, f"Execution accuracy (strict) on {n} dev questions", "", "")
+    label(axes, f"Execution accuracy (strict) on {n} dev questions", "", "")
     axes.set_xticks([0, 1], ["greedy answer", f"sampled at T = 1, mean of {samples}"])
     axes.tick_params(axis="x", length=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -66,23 +52,23 @@ def plot_dev(stages: Mapping[str, Mapping[str, Any]], samples: int, out: Path, l
     top = max(stage[f"{key}_ci"][1] for stage in stages.values() for key in ("ex_strict", "ex_strict_sampled"))
     axes.set_ylim(0, min(1.12, max(0.1, top * 1.18)))
     axes.legend(frameon=False, ncols=3, loc="upper right", fontsize=9)
-    _save(figure, out)
+    save(drawing, out)
 
 
 def plot_comparison(train: Mapping[str, Sequence[Point]], dev: Mapping[str, Sequence[Point]], out: Path) -> None:
     """Correct rate per RL step of several runs: on the training samples, and on dev (share of samples at T = 1)."""
-    figure, [[left, right]] = _figure(10.4, 4.2, 1, 2)
+    drawing, [[left, right]] = figure(10.4, 4.2, 1, 2)
     for colour, name in zip(_cycle(len(train)), train, strict=True):
         _curve(left, train[name], colour, name)
         points = dev.get(name, ())
-        right.plot(*_xy(points), color=colour, marker="o", markersize=5, linewidth=2, label=name)
-    _label(left, "Correct, training questions", "RL step", "share of samples")
-    _label(right, "Correct, dev questions", "RL step", "share of samples")
+        right.plot(*xy(points), color=colour, marker="o", markersize=5, linewidth=2, label=name)
+    label(left, "Correct, training questions", "RL step", "share of samples")
+    label(right, "Correct, dev questions", "RL step", "share of samples")
     for axes in (left, right):
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.margins(y=0.15)
         axes.legend(frameon=False, fontsize=9)
-    _save(figure, out)
+    save(drawing, out)
 
 
 def moving_average(points: Sequence[Point], window: int) -> list[Point]:
@@ -98,21 +84,14 @@ def moving_average(points: Sequence[Point], window: int) -> list[Point]:
     return smooth
 
 
-def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr, call-arg]
-    return figure, figure.subplots(rows, columns, squeeze=False).tolist()
-
-
 def _curve(axes: Axes, points: Sequence[Point], colour: str, label: str | None = None) -> None:
     """Every step faintly, the trend boldly; with few points, the points themselves."""
     window = max(1, len(points) // 10) | 1
     if window == 1:
-        axes.plot(*_xy(points), color=colour, linewidth=2, marker="o", markersize=3.5, label=label)
+        axes.plot(*xy(points), color=colour, linewidth=2, marker="o", markersize=3.5, label=label)
     else:
-        axes.plot(*_xy(points), color=colour, linewidth=1, alpha=0.3)
-        axes.plot(*_xy(moving_average(points, window)), color=colour, linewidth=2.2, label=label)
+        axes.plot(*xy(points), color=colour, linewidth=1, alpha=0.3)
+        axes.plot(*xy(moving_average(points, window)), color=colour, linewidth=2.2, label=label)
 
 
 def _bar(
@@ -120,35 +99,11 @@ def _bar(
 ) -> None:
     axes.bar(x, value, width, color=COLOURS[name], label=label)
     low, high = max(0.0, value - interval[0]), max(0.0, interval[1] - value)
-    axes.errorbar(x, value, yerr=[[low], [high]], color=_INK, capsize=3, linewidth=1.2)
+    axes.errorbar(x, value, yerr=[[low], [high]], color=INK, capsize=3, linewidth=1.2)
     axes.annotate(
-        f"{100 * value:.1f}", (x, interval[1]), (0, 3), textcoords="offset points", ha="center", fontsize=9, color=_INK
+        f"{100 * value:.1f}", (x, interval[1]), (0, 3), textcoords="offset points", ha="center", fontsize=9, color=INK
     )
-
-
-def _label(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK)
-    axes.set_xlabel(x, color=_INK)
-    axes.set_ylabel(y, color=_INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_FAINT)
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(color=_FAINT, linewidth=0.6)
-    axes.set_axisbelow(True)
-    if x:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _xy(points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
 
 
 def _cycle(count: int) -> list[str]:
     return [SERIES[i % len(SERIES)] for i in range(count)]
-
-
-def _save(figure: Figure, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    figure.savefig(partial, format="png")
-    os.replace(partial, out)

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from rl.plots import COLOURS
-from rl.report import NAMES
+from rl.report.record import NAMES
+from sft.plots import COLOURS
 
 INK, FAINT = "#2b2f36", "#d8dce2"
 OFFSET = {"sft": 0.13, "rl": -0.13}

@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlglot.errors import SqlglotError
 
-from evaluation import compare_runs
 from evaluation.benchmarks import Example
 from evaluation.gold import gold_parts
 from evaluation.metrics import mean_interval
 from evaluation.score import write_whole
 from graph.schema import Schema
-from rl import report
 from rl.ablation.plot import plot_cost, plot_subsets
+from rl.report.figures import compare
+from rl.report.record import NAMES
 
 SUBSETS = ("all", "multi-table", "bridge-table")
 ANSWERS = {"greedy": "correct", "sampled": "sampled_correct_rate"}
@@ -53,7 +53,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        return f"{self.variant}, {report.NAMES[self.stage]}"
+        return f"{self.variant}, {NAMES[self.stage]}"
 
 
 def subsets(examples: Iterable[Example], schema_of: Callable[[Example], Schema]) -> Questions:
@@ -99,19 +99,16 @@ def paired(reference: Row, row: Row, ids: frozenset[str]) -> dict[str, Any]:
     before, after = _mean_over_seeds(reference, common, ids), _mean_over_seeds(row, common, ids)
     if not before["per_question"]:
         return {"n": 0}
-    whole = report.compare(before, after)
+    whole = compare(before, after)
     each = {
-        seed: report.compare(_mean_over_seeds(reference, [seed], ids), _mean_over_seeds(row, [seed], ids))
+        seed: compare(_mean_over_seeds(reference, [seed], ids), _mean_over_seeds(row, [seed], ids))
         for seed in common
     }
     result: dict[str, Any] = {"n": len(before["per_question"])}
     for name, key in COMPARED.items():
         differences = {seed: found[key] for seed, found in each.items()}
         result[name] = {"difference": whole[key], "ci95": whole[f"{key}_ci"], "seeds": differences}
-    result["greedy"]["p_mcnemar"] = {
-        seed: compare_runs.compare(_verdicts(reference.seeds[seed], ids), _verdicts(row.seeds[seed], ids))["p_mcnemar"]
-        for seed in common
-    }
+    result["greedy"]["p_mcnemar"] = {seed: found["mcnemar_p"] for seed, found in each.items()}
     return result
 
 
@@ -125,10 +122,6 @@ def _mean_over_seeds(row: Row, seeds: Iterable[int], ids: frozenset[str]) -> dic
 
 def _of(evaluation: Mapping[str, Any], ids: frozenset[str]) -> list[dict[str, Any]]:
     return [one for one in evaluation["per_question"] if one["id"] in ids]
-
-
-def _verdicts(evaluation: Mapping[str, Any], ids: frozenset[str]) -> dict[str, bool]:
-    return {one["id"]: bool(one["correct"]) for one in _of(evaluation, ids)}
 
 
 def summarise(
@@ -212,7 +205,7 @@ Tabular = tuple[str, list[str], list[list[str]]]  # title, head, lines
 def _tables(summary: Mapping[str, Any]) -> list[Tabular]:
     heads = [f"{name} (n = {n})" for name, n in summary["questions"].items()]
     lines = [
-        [row["variant"] if first else "", report.NAMES[row["stage"]] if first else "", name, *_cells(row, name, _score)]
+        [row["variant"] if first else "", NAMES[row["stage"]] if first else "", name, *_cells(row, name, _score)]
         for row in summary["rows"]
         for first, name in zip((True, False), ANSWERS, strict=True)
     ]

@@ -48,7 +48,7 @@ from rl.memory import (
 )
 from rl.parts import Canary, EnginePolicy, PooledRewards, ShuffledQuestions, reward_pool
 from rl.placement import CPUS, ENGINE, LEARNER, Placement, engine_environment, learner_environment, place
-from rl.report import write_report
+from rl.report.write import write_report
 from rl.reward import RewardWorker, self_test
 from rl.types import Group
 from sft import finished

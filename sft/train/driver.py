@@ -39,13 +39,14 @@ from sft.config import DataConfig, SftConfig
 from sft.dev import DevEvaluator
 from sft.documents import documents
 from sft.plan import require_dev_engine
+from sft.plots import plot_dev_curve, plot_loss
 from sft.policy import base as policy
 from sft.policy import checkpoint, provenance
 from sft.policy.device import allocator, detect
 from sft.policy.encoder import PromptEncoder, TrainingExample, training_examples
 from sft.policy.stores import Folder
 from sft.progress import DevWatch, Progress
-from sft.report import markdown, plot_dev, plot_loss
+from sft.report import markdown
 from sft.run_lock import locked
 from sft.settings.file import leaves, write_resolved
 from sft.spelling import respelled
@@ -225,7 +226,7 @@ def _finish(job: Job, rows: list[dict[str, Any]], seconds: dict[str, float]) -> 
     kept = last["step"]
     dev = DevWatch.read(run_dir)
     if dev:
-        plot_dev(dev, run_dir / "report" / "dev.png")
+        plot_dev_curve(dev, run_dir / "report" / "dev.png")
         kept = DevWatch.best(dev)["step"]
     if kept == last["step"]:
         save_policy(config, job.model, kept, run_dir / "best")

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from evaluation import compare_runs
-from evaluation.compare_runs import compare, mcnemar, paired_error
+from evaluation.compare_runs import compare
+from evaluation.metrics import mcnemar, paired_interval
 
 
 def write(path: Path, flags: str) -> Path:
@@ -18,8 +19,8 @@ def test_only_questions_that_differ_decide() -> None:
     # one only A, five only B: 2 * (C(6,0) + C(6,1)) / 2^6 = 14 / 64
     assert mcnemar(1, 5) == mcnemar(5, 1) == 14 / 64
     assert mcnemar(0, 0) == 1.0
-    # (6 - 4^2 / 20) / 20^2 = 0.013
-    assert paired_error(1, 5, 20) == pytest.approx(0.013**0.5)
+    # mean 0.2, variance (6 - 4^2 / 20) / 19, so the half width is 1.96 · (5.2 / 19 / 20)^½ = 0.2293
+    assert paired_interval([-1.0] + [1.0] * 5 + [0.0] * 14) == pytest.approx((-0.0293, 0.4293), abs=1e-4)
 
 
 def test_two_runs_are_compared_by_id(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from evaluation.console import time_rows
 from evaluation.errors import UserError
 from evaluation.lineage import trained
 from evaluation.metrics import mean_interval, wilson_interval
-from rl.report import read_run, seeds_table, time_rows, write_report
+from rl.report.record import read_run
+from rl.report.seeds import seeds_table
+from rl.report.write import write_report
 from tests.rl.test_report import evaluation, write_run
 
 

@@ -1,0 +1,1 @@
+"""What a run achieved, as numbers, pictures and examples."""
