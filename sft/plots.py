@@ -43,8 +43,10 @@ def plot_dev_curve(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     for name, colour in (("ex_strict", COLOURS["sft"]), ("em_spider", COLOURS["base"])):
         axes.plot(*xy([(row["step"], row[name]) for row in rows]), marker="o", markersize=4, color=colour, label=name)
     best = max(rows, key=lambda row: (row["ex_strict"], row["em_spider"], -row["step"]))
-    ring = {"marker": "o", "markersize": 11, "fillstyle": "none", "linestyle": "none", "color": COLOURS["rl"]}
-    axes.plot([best["step"]], [best["ex_strict"]], label=f"kept: step {best['step']}", **ring)
+    axes.scatter(
+        [best["step"]], [best["ex_strict"]], s=120, facecolors="none", edgecolors=COLOURS["rl"], zorder=3,
+        label=f"kept: step {best['step']}",
+    )  # fmt: skip
     label(axes, f"Greedy answers to {rows[0]['n']} dev questions", "optimizer step", "share of questions")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(0, min(1.02, max(0.1, 1.25 * max(max(row["ex_strict"], row["em_spider"]) for row in rows))))
