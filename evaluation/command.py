@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from evaluation.benchmarks import BENCHMARKS
+from evaluation.benchmarks import named
 from evaluation.errors import USER_ERROR_EXIT, UserError
 
 LONGEST_DEADLINE_S = 3600
+BENCHMARK_HELP = "its layout, as spider (python -m evaluation.data list names them), or package.module:LAYOUT"
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -43,7 +44,7 @@ class CommandLine(argparse.ArgumentParser):
 
 def add_benchmark(parser: argparse.ArgumentParser, split: str = "dev") -> None:
     """--benchmark, --data and --split."""
-    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS, help="tiny is bundled")
+    parser.add_argument("--benchmark", type=benchmark, required=True, help=BENCHMARK_HELP)
     add_data(parser)
     parser.add_argument("--split", default=split, help=f"which questions (default {split})")
 
@@ -51,6 +52,15 @@ def add_benchmark(parser: argparse.ArgumentParser, split: str = "dev") -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """--data: a folder that is there."""
     parser.add_argument("--data", type=folder, metavar="DIR", help="folder of the benchmark; tiny needs none")
+
+
+def benchmark(text: str) -> str:
+    """The type of an option that names a layout."""
+    try:
+        named(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def folder(text: str) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 from evaluation.command import CommandLine, check_output
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.metrics import mcnemar, paired_interval, share
-from evaluation.score import RULERS, write_whole
+from evaluation.score import write_whole
 from evaluation.text_files import read_records
 
 Verdicts = Mapping[str, bool]  # question id -> right or not
@@ -83,7 +83,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = CommandLine("evaluation.compare_runs", "Compare two runs.")
     parser.add_argument("a", type=Path, help="directory of evaluation.score, or its verdicts.jsonl")
     parser.add_argument("b", type=Path)
-    parser.add_argument("--ruler", choices=RULERS, default="ex_strict")
+    parser.add_argument("--ruler", default="ex_strict", help="a ruler of both files (default ex_strict)")
     parser.add_argument("--out", type=Path, help="write the comparison as JSON, with the ids that differ")
     return parser.parse_args(argv)
 

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from evaluation.benchmarks import readable
 from evaluation.command import CommandLine, file, seconds
+from evaluation.databases.files import readable
 from evaluation.databases.sandbox import Execution, Limits, Sandbox
 from evaluation.errors import exit_on_user_error
 from evaluation.text_files import encoding_of

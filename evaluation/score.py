@@ -25,12 +25,11 @@ from evaluation.databases.sandbox import Limits
 from evaluation.errors import exit_on_user_error
 from evaluation.metrics import breakdown, share
 from evaluation.predictions import read_predictions
+from evaluation.rulers.ruler import Ruler, chosen
 from evaluation.rulers.table import Item, Rulers
 
 Row = dict[str, Any]
 CHUNK = 32  # questions given to a sandbox at once
-RULERS = ("ex_strict", "ex_any", "ex_spider", "em_spider", "ex_bird")
-MEANS = ("soft_f1", "r_ves")
 GROUPS = {"by_hardness": "hardness", "by_tables": "tables", "by_database": "db_id"}
 
 
@@ -41,11 +40,12 @@ def score(
     limits: Limits | None = None,
     tables: Path | None = None,
     timings: int = 0,
+    rulers: Sequence[Ruler] | None = None,
 ) -> tuple[dict[str, Any], list[Row]]:
     """Scores and verdict rows of one predicted query per example, in order, judged by `workers` sandboxes.
 
     tables: the benchmark's tables.json, for em_spider; without it the databases' own foreign keys are used.
-    timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out.
+    timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out. rulers: else `chosen()`.
 
     >>> scores, verdicts = score([], [])
     >>> scores["n"], verdicts
@@ -54,8 +54,9 @@ def score(
     if len(examples) != len(predictions):
         raise ValueError(f"{len(examples)} examples and {len(predictions)} predictions must be as many")
     items = list(zip(examples, predictions, strict=True))
-    rows = judge_all(items, workers, lambda: Rulers(limits, tables, timings))
-    return summary(rows), rows
+    rulers = chosen() if rulers is None else rulers
+    rows = judge_all(items, workers, lambda: Rulers(limits, tables, timings, rulers))
+    return summary(rows, rulers), rows
 
 
 def judge_all(items: Sequence[Item], workers: int, make_rulers: Callable[[], Rulers]) -> list[Row]:
@@ -82,20 +83,24 @@ def judge_all(items: Sequence[Item], workers: int, make_rulers: Callable[[], Rul
     return [row for place in range(len(chunks)) for row in judged[place % workers][place // workers]]
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
+def summary(rows: Sequence[Row], rulers: Sequence[Ruler]) -> dict[str, Any]:
     """{"n", "status": counts, "error_class": counts, "empty_both": share, ruler: {"all": share, …}}.
 
     empty_both: of the answers that are right by ex_strict, those where gold too returns no row.
-    Soft-F1 and R-VES are no shares, so they have no interval: {"all": {"value", "n"}}.
+    What is no share, as Soft-F1 and R-VES, has no interval: {"all": {"value", "n"}}.
     """
-    means = [name for name in MEANS if rows and name in rows[0]]
+    means = [ruler.name for ruler in rulers if not ruler.share] + ["r_ves"]
     return {
         "n": len(rows),
         "status": counts(rows, "status"),
         "error_class": counts(rows, "error_class"),
         "empty_both": share(row["status"] == "empty_both" for row in rows if row["ex_strict"]),
-        **{name: ruler(rows, name) for name in RULERS},
-        **{name: {"all": {"value": sum(row[name] for row in rows) / len(rows), "n": len(rows)}} for name in means},
+        **{ruler.name: breakdowns(rows, ruler.name) for ruler in rulers if ruler.share},
+        **{
+            name: {"all": {"value": sum(row[name] for row in rows) / len(rows), "n": len(rows)}}
+            for name in means
+            if rows and name in rows[0]
+        },
     }
 
 
@@ -104,7 +109,7 @@ def counts(rows: Sequence[Row], name: str) -> dict[str, int]:
     return dict(Counter(row[name] for row in rows if row[name]).most_common())
 
 
-def ruler(rows: Sequence[Row], name: str) -> dict[str, Any]:
+def breakdowns(rows: Sequence[Row], name: str) -> dict[str, Any]:
     parts = {part: breakdown(rows, itemgetter(key), itemgetter(name)) for part, key in GROUPS.items()}
     return {"all": share(row[name] for row in rows), **parts}
 
@@ -129,6 +134,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=at_least(1), default=1, help="sandboxes at work at once")
     parser.add_argument("--deadline-s", type=seconds, default=Limits.deadline_s, help="time for one predicted query")
     parser.add_argument("--timings", type=at_least(0), default=0, help="runs per query for r_ves (default: no r_ves)")
+    parser.add_argument("--ruler", action="append", default=[], help="one more: a name, or package.module:function")
     return parser.parse_args(argv)
 
 
@@ -136,20 +142,22 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    rulers = chosen(options.ruler)
     split = load_split(options.benchmark, options.split, options.data)
     predictions = read_predictions(options.predictions, split)
     out = check_folder(options.out)
     limits = Limits(deadline_s=options.deadline_s)
-    scores, rows = score(split.examples, predictions, options.workers, limits, split.tables, options.timings)
+    scores, rows = score(split.examples, predictions, options.workers, limits, split.tables, options.timings, rulers)
     scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}
     write_whole(out / "verdicts.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     write_whole(out / "scores.json", json.dumps(scores, indent=1) + "\n")
-    for name in RULERS:
-        print(line(name, scores[name]["all"]))
+    for ruler in rulers:
+        if ruler.share:
+            print(line(ruler.name, scores[ruler.name]["all"]))
     print(f"right with no row on both sides: {scores['empty_both']['correct']} of {scores['empty_both']['n']}")
-    for name in MEANS:
-        if name in scores:
-            print(f"{name:10} {scores[name]['all']['value']:.4f}")
+    for name, found in scores.items():
+        if isinstance(found, dict) and "value" in found.get("all", {}) and "ci95" not in found["all"]:
+            print(f"{name:10} {found['all']['value']:.4f}")
     print(f"wrote {out / 'scores.json'} and {out / 'verdicts.jsonl'}")
     return 0
 

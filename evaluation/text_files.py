@@ -1,14 +1,25 @@
-"""Text files as users have them: any Unicode encoding that names itself, JSON as a list or as lines."""
+"""Files of records as users have them: JSON, JSON lines, CSV, Parquet, in any Unicode encoding that names itself.
+
+`read_records` wants a file without a fault. `read_questions` keeps what can be read of a file of questions and says
+what cannot.
+"""
 
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluation.errors import UserError
 
+Record = dict[str, Any]
+TABULAR = (".csv", ".tsv", ".parquet")
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -17,6 +28,18 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_LOST_BYTE = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A question that cannot be read. where: file and line or place; why: what must hold."""
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
 
 
 def encoding_of(start: bytes) -> str:
@@ -30,20 +53,25 @@ def encoding_of(start: bytes) -> str:
 
 def read_text(path: Path) -> str:
     """The text, without a byte-order mark. UserError names the file and, in one that is not text, the byte."""
+    data = _read_bytes(path)
+    encoding = encoding_of(data)
     try:
-        data = path.read_bytes()
-        encoding = encoding_of(data)
         return data.decode(encoding)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         name = encoding.upper().removesuffix("-SIG")
         raise UserError(f"{path} must be {name} text; byte {error.start} is not") from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[Record]:
     """The objects of a file that holds a JSON list, or an object per line. UserError names file and line."""
     records = parse_json(read_text(path), path)
     if not all(isinstance(record, dict) for record in records):
@@ -51,6 +79,102 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     if not records:
         raise UserError(f"{path} holds no questions")
     return records
+
+
+def read_questions(path: Path) -> Iterator[Record | Fault]:
+    """The records of a file in its order, a Fault in the place of each that cannot be read.
+
+    UserError when the file as a whole cannot be read.
+    """
+    if path.suffix.lower() == ".parquet":
+        yield from _parquet(path)
+        return
+    text, whole = _lenient_text(path)
+    found = _csv(text, path) if path.suffix.lower() in TABULAR else _json(text, path)
+    for record in found:
+        if isinstance(record, Fault) or whole or not (lost := _LOST_BYTE.search(repr_of(record))):
+            yield record
+        else:
+            yield Fault(_place_of(lost.group(), text, path), f"byte 0x{ord(lost.group()) - 0xDC00:02x} is not UTF-8")
+
+
+def repr_of(record: Record) -> str:
+    return json.dumps(record, ensure_ascii=False, default=str)
+
+
+def _place_of(character: str, text: str, path: Path) -> str:
+    return f"{path}, line {text.count(chr(10), 0, text.find(character)) + 1}"
+
+
+def _lenient_text(path: Path) -> tuple[str, bool]:
+    """The text, with a surrogate for each byte that is not of its encoding; and whether there is none."""
+    try:
+        return read_text(path), True
+    except UserError:
+        data = _read_bytes(path)
+        if encoding_of(data) != "utf-8" or b"\0" in data[:1000]:
+            raise
+        return data.decode("utf-8", "surrogateescape"), False
+
+
+def _json(text: str, path: Path) -> Iterator[Record | Fault]:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if _is_list(text, lines):
+        try:
+            values = parse_json(text, path)
+        except UserError:
+            lines = [(number, line.strip().rstrip(",")) for number, line in lines if line.strip() not in "[]"]
+            if 2 * sum(_is_json(line) and line.startswith("{") for _, line in lines) < len(lines) or not lines:
+                raise
+        else:
+            yield from (_object(value, f"{path}, question {place}") for place, value in enumerate(values, 1))
+            return
+    for number, line in lines:
+        try:
+            yield _object(_parse(line, path, number), f"{path}, line {number}")
+        except UserError as error:
+            yield Fault(f"{path}, line {number}", str(error).partition(": ")[2])
+
+
+def _is_list(text: str, lines: list[tuple[int, str]]) -> bool:
+    """Whether it is one JSON value, rather than one per line; of lines, one of the first few is whole."""
+    return text.lstrip().startswith("[") or not any(line.startswith("{") and _is_json(line) for _, line in lines[:10])
+
+
+def _object(value: Any, where: str) -> Record | Fault:
+    return value if isinstance(value, dict) else Fault(where, f"must be a JSON object, got {json.dumps(value)[:80]}")
+
+
+def _csv(text: str, path: Path) -> Iterator[Record | Fault]:
+    """Rows under a header line; the cells are parted by what occurs most in it: comma, semicolon, tab or bar."""
+    csv.field_size_limit(2**31 - 1)
+    head = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=head.count))
+    names = next(reader, [])
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Fault(f"{path}, line {reader.line_num}", f"malformed CSV ({error})")
+            continue
+        if len(row) == len(names):
+            yield dict(zip(names, row, strict=True))
+        elif row:
+            yield Fault(f"{path}, line {reader.line_num}", f"must have {len(names)} cells, has {len(row)}")
+
+
+def _parquet(path: Path) -> Iterator[Record]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path} must be a Parquet file: {str(error).splitlines()[0]}") from None
 
 
 def parse_json(text: str, path: Path) -> list[Any]:

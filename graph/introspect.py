@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from graph.database import DatabaseError
-from graph.reader import read_tables
+from graph.reader import declared_tables, read_tables
 from graph.schema import Column, ForeignKey, Schema, SchemaError, Table, fold
 
+_DECLARED = re.compile(r"\s*(?:--[^\n]*\n\s*|DROP TABLE[^;]*;\s*)*CREATE\s", re.IGNORECASE)
 KeyRow = tuple[int, str, str, str | None]  # id, parent table, column, parent column or None for its primary key
+
+
+def is_declared(database: str) -> bool:
+    """Whether it is CREATE TABLE statements, a schema without rows, rather than the path of a file."""
+    return _DECLARED.match(database) is not None
+
+
+def schema_of(database: str) -> Schema:
+    """The schema of the SQLite file at a path, or that CREATE TABLE statements declare. SchemaError as below."""
+    if not is_declared(database):
+        return schema_from_sqlite(Path(database))
+    try:
+        found = declared_tables(database)
+    except DatabaseError as error:
+        raise SchemaError(str(error)) from None
+    return _schema("declared", found)
 
 
 def schema_from_sqlite(path: Path) -> Schema:
@@ -30,11 +48,15 @@ def schema_from_sqlite(path: Path) -> Schema:
         raise SchemaError(str(error)) from None
     if not found:
         raise SchemaError(f"the database {path} has no tables that a query can read")
+    return _schema(path.stem, found)
+
+
+def _schema(name: str, found: Sequence[tuple[Any, ...]]) -> Schema:
     tables = {rowid: _table(*row) for rowid, *row in found}
     primary = {rowid: _primary_key(rows) for rowid, _, _, rows, _ in found}
     by_name = {fold(table.name): rowid for rowid, table in tables.items()}
     keys = [key for rowid, *_, rows in found for key in _foreign_keys(rows, rowid, by_name, tables, primary)]
-    return Schema(path.stem, tuple(tables.values()), tuple(dict.fromkeys(keys)))
+    return Schema(name, tuple(tables.values()), tuple(dict.fromkeys(keys)))
 
 
 def _table(name: str, kind: str, columns: list[tuple[str, str, int]], _keys: Any) -> Table:

@@ -7,6 +7,7 @@ evidence are text of strangers: they stay on one line and cannot carry a token o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from graph import link
 from graph.answer import extract_sql as extract_sql
@@ -36,9 +37,23 @@ def build_messages(
     return messages_from_text(text, question, evidence)
 
 
-def messages_from_text(schema_text: str, question: str, evidence: str = "") -> list[dict[str, str]]:
-    """The same chat from a schema already written out; `schema_text` must come from `graph.writer`."""
-    lines = [INSTRUCTION, schema_text]
+def messages_from_text(
+    schema_text: str,
+    question: str,
+    evidence: str = "",
+    history: Sequence[tuple[str, str]] = (),
+    shots: Sequence[tuple[str, str]] = (),
+) -> list[dict[str, str]]:
+    """The same chat from a schema already written out; `schema_text` must come from `graph.writer`.
+
+    history: (question, SQL) of the earlier turns of a dialogue; shots: of solved examples, which come first.
+    """
+    lines = [INSTRUCTION]
+    for asked, sql in shots:
+        lines += [f"Example: {_one_line(asked)}", f"SQL: {_one_line(sql)}"]
+    lines.append(schema_text)
+    for asked, sql in history:
+        lines += [f"Earlier question: {_one_line(asked)}", f"SQL: {_one_line(sql)}"]
     if evidence.strip():
         lines.append(f"Evidence: {_one_line(evidence)}")
     lines.append(f"Question: {_one_line(question)}")

@@ -49,6 +49,11 @@ def read_tables(path: Path) -> list[tuple[Any, ...]]:
     return [table for answer in _ask("tables", path, None, 1) for table in answer]
 
 
+def declared_tables(statements: str) -> list[tuple[Any, ...]]:
+    """As `read_tables`, of the tables that these CREATE TABLE statements declare."""
+    return [table for answer in _ask("declared", Path("CREATE TABLE"), statements, 1) for table in answer]
+
+
 def read_cells(path: Path, ends: Sequence[tuple[str, str]], per_column: int) -> list[list[str]]:
     """Up to `per_column` distinct cells of each (table, column), as text; of the first columns only, or of none, when
     the file takes too long or cannot be read."""
@@ -60,7 +65,8 @@ def _ask(kind: str, path: Path, argument: Any, answers: int, strict: bool = True
     found: list[Any] = []
     request = (kind, os.path.abspath(path), argument)
     try:
-        identity(path)
+        if kind != "declared":
+            identity(path)
         with _lock:
             try:
                 _talk(request, answers, found)

@@ -5,6 +5,7 @@ Run by path with `python -I -S`; see `graph.confined`.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -21,10 +22,14 @@ from graph.guard import Clock, Guard  # noqa: E402
 TableRow = tuple[int, str, str, list[tuple[str, str, int]], list[tuple[Any, ...]]]
 _NAME = "(SELECT name FROM sqlite_master WHERE rowid = ?)"
 _STEPS_PER_CHECK, _VDBE_OP = 5000, 5
+_CREATE = re.compile(r"\bCREATE\s+TABLE\b(?=[^(;]*\()", re.IGNORECASE)
+_BRACKETS = re.compile(r"""'(?:''|[^'])*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|[()]""", re.DOTALL)
 
 
 def work(request: tuple[str, str, Any], settings: Settings, answer: Callable[[Any], None]) -> None:
     """(kind, path, argument) -> for "check" None, for "tables" a list, for "cells" a frame per column; or an error.
+
+    "declared" is as "tables", of the CREATE TABLE statements that are its argument.
 
     An answer is (value, ""), or (None, why the file cannot be read).
     """
@@ -32,6 +37,10 @@ def work(request: tuple[str, str, Any], settings: Settings, answer: Callable[[An
     clock = Clock(settings["deadline_s"])
     end_after(settings["deadline_s"] + settings["grace_s"], settings["wall_s"])
     try:
+        if kind == "declared":
+            with closing(declared(argument, clock)) as connection:
+                answer((list(tables(connection, frozenset(), settings)), ""))
+            return
         connection, known = open_database(path, clock)
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         with closing(connection):
@@ -47,6 +56,34 @@ def work(request: tuple[str, str, Any], settings: Settings, answer: Callable[[An
         late = "reading it takes too long" if clock.expired and not isinstance(error, DatabaseError) else ""
         short = "reading it takes too much memory" if isinstance(error, MemoryError) else ""
         answer((None, late or short or str(error)))
+
+
+def declared(text: str, clock: Clock) -> sqlite3.Connection:
+    """An empty database with the tables that the text declares; what else it says is passed over."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.set_progress_handler(clock, _STEPS_PER_CHECK)
+    why: object = "it has none"
+    for statement in create_statements(text):
+        try:
+            connection.execute(statement)
+        except sqlite3.DatabaseError as error:
+            why = error
+    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise DatabaseError(f"it must hold a CREATE TABLE statement that is valid for SQLite: {why}")
+    return connection
+
+
+def create_statements(text: str) -> Iterator[str]:
+    """Each CREATE TABLE up to the bracket that closes it, so neither options behind it nor a query inside counts."""
+    end = 0
+    for start in _CREATE.finditer(text):
+        depth = 0
+        for token in _BRACKETS.finditer(text, start.end()) if start.start() >= end else ():
+            depth += {"(": 1, ")": -1}.get(token.group(), 0)
+            if depth <= 0 and token.group() in "()":
+                end = token.end()
+                yield text[start.start() : end]
+                break
 
 
 def tables(connection: sqlite3.Connection, names: frozenset[str], settings: Settings) -> Iterator[TableRow]:

@@ -2,7 +2,7 @@
 
 A style is one word, such as it stands in a config and beside an adapter: BASE[-keys][+graph][+linked]
 
-    BASE      compact | ddl | mschema: a function of graph.linearize.STYLES
+    BASE      compact | ddl | mschema: a function of graph.linearize.STYLES; or package.module:function, from outside
     -keys     without the foreign keys: what a model is told that gets no graph at all
     +graph    the joins, declared then inferred, and all shortest join paths between the tables that the question names
     +linked   only the tables and columns that the question may be about, see graph.link
@@ -22,6 +22,7 @@ from graph.build import Join, schema_graph
 from graph.linearize import STYLES, Labels, identifier, join_condition
 from graph.link import Linked, Linker, subschema
 from graph.paths import join_paths
+from graph.reference import is_reference, load
 from graph.schema import Schema
 from graph.values import with_examples
 
@@ -50,10 +51,13 @@ class PromptStyle:
         linked, left = left.endswith("+linked"), left.removesuffix("+linked")
         graph, left = left.endswith("+graph"), left.removesuffix("+graph")
         keys, base = not left.endswith("-keys"), left.removesuffix("-keys")
-        if base not in STYLES or not (keys or not graph):
+        if is_reference(base):
+            load(base)
+        if (base not in STYLES and not is_reference(base)) or not (keys or not graph):
             raise ValueError(
-                f"must be BASE, BASE+graph, BASE+linked or BASE+graph+linked, BASE one of {', '.join(STYLES)}; or "
-                f"BASE-keys, BASE-keys+linked, without the joins that a graph adds; got {word!r}"
+                f"must be BASE, BASE+graph, BASE+linked or BASE+graph+linked, BASE one of {', '.join(STYLES)} or "
+                "package.module:function; or BASE-keys, BASE-keys+linked, without the joins that a graph adds; got "
+                f"{word!r}"
             )
         return cls(base, keys, graph, linked)
 
@@ -68,7 +72,12 @@ class PromptStyle:
     @property
     def needs_values(self) -> bool:
         """Whether cells of the database shape the text."""
-        return self.per_question or self.base == "mschema"
+        return self.per_question or self.shows_examples
+
+    @property
+    def shows_examples(self) -> bool:
+        """Whether the text may hold example values; of a style from outside nobody knows."""
+        return self.base == "mschema" or is_reference(self.base)
 
 
 class PromptWriter:
@@ -83,7 +92,7 @@ class PromptWriter:
         self.style, self.labels = style, labels or Labels()
         self._values = {end: tuple(cells) for end, cells in (values or {}).items()}
         shown = any(column.examples for table in schema.tables for column in table.columns)
-        bare = style.base == "mschema" and not shown
+        bare = style.shows_examples and not shown
         self.schema = with_examples(schema, self._values, EXAMPLES) if bare else schema
 
     @cached_property
@@ -121,7 +130,8 @@ class PromptWriter:
 
     def _write(self, schema: Schema, linked: Linked | None) -> str:
         shown = schema if self.style.keys and not self.style.graph else replace(schema, foreign_keys=())
-        lines = [STYLES[self.style.base](shown, self.labels)]
+        style = load(self.style.base) if is_reference(self.style.base) else STYLES[self.style.base]
+        lines = [style(shown, self.labels)]
         if self.style.graph and linked is not None:
             joins = [join for join in self._joins if _within(join, schema)]
             if joins:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from evaluation.benchmarks import load_examples
+from evaluation.benchmarks import is_bundled, load_examples
 from evaluation.errors import UserError, exit_on_user_error
 from rl import memory
 from rl.config import RlConfig
@@ -96,7 +96,7 @@ def plan(config: RlConfig, device: Device | None = None) -> Plan:
         published=memory.BYTES[config.model.dtype] * trainable * config.engine.replicas,
         reduced=4 * trainable if config.learner.ranks > 1 else 0,
         driver_bytes=host_bytes(config, shape)["driver"],
-        needs_data=config.data.benchmark != "tiny",
+        needs_data=not is_bundled(config.data.benchmark),
     )
 
 
@@ -106,7 +106,7 @@ def check_inputs(config: RlConfig, data: Path | None) -> None:
         check_adapter(Path(config.init_adapter))
     if config.init_adapter and Path(config.init_adapter).is_dir() and local_directory(config.model.path):
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
-    if data is not None or config.data.benchmark == "tiny":
+    if data is not None or is_bundled(config.data.benchmark):
         for split in ("train", "dev"):
             load_examples(config.data.benchmark, split, data)
     if config.model.max_length <= config.rollout.max_tokens:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation.benchmarks import Example, load_examples, questions_file
+from evaluation.benchmarks import Example, find_sources, load_examples
 from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive
 from evaluation.console import EVERY_S, Count
 from evaluation.errors import UserError, exit_on_user_error
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         provenance.check(args.adapter, model, style)
     adapter = read_adapter(args.adapter) if args.adapter else None
     encoder = PromptEncoder(load_tokenizer(model.path), style, model.max_length - args.max_tokens, budget)
-    examples = load_examples(args.benchmark, args.split, args.data)[: args.limit]
+    examples = load_examples(args.benchmark, args.split, args.data, rows=False)[: args.limit]
     questions = _encode(examples, encoder)
     generator = _start(model, adapter, args.seed)
     try:
@@ -95,7 +95,7 @@ def _check(args: argparse.Namespace) -> None:
     local_model(args.model)
     if args.adapter:
         read_config(args.adapter)
-    questions_file(args.benchmark, args.split, args.data)
+    find_sources(args.benchmark, args.split, args.data)
     check_output(args.out, suffixes=(".jsonl",))
 
 

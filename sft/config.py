@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from evaluation.benchmarks import Benchmark
+from evaluation.benchmarks import named
 
 
 class Settings(BaseModel):
@@ -43,11 +43,19 @@ class LoraConfig(Settings):
 class DataConfig(Settings):
     """Which questions, and how their schema is written."""
 
-    benchmark: Benchmark = Field("tiny", description="tiny is bundled; own: your files")
-    prompt_style: str = Field("compact", description="compact, ddl or mschema, then [-keys][+graph][+linked]")
+    benchmark: str = Field("tiny", description="tiny is bundled; own, spider, …; or package.module:LAYOUT")
+    prompt_style: str = Field(
+        "compact", description="compact, ddl, mschema or package.module:function, then [-keys][+graph][+linked]"
+    )
     prompt_budget: int = Field(0, ge=0, description="most tokens; the least relevant columns go; 0 = no limit")
     max_examples: int = Field(0, ge=0, description="questions, drawn with run.seed; 0 = all")
     checked: str = Field("", description="file of evaluation.check_data --out: bad golds are dropped, weak ones rarer")
+
+    @field_validator("benchmark")
+    @classmethod
+    def _layout_exists(cls, benchmark: str) -> str:
+        named(benchmark)
+        return benchmark
 
     @field_validator("prompt_style")
     @classmethod

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from evaluation import lineage
-from evaluation.benchmarks import BENCHMARKS, questions_file
-from evaluation.command import CommandLine, add_data, at_least, check_folder, folder
+from evaluation.benchmarks import find_sources
+from evaluation.command import BENCHMARK_HELP, CommandLine, add_data, at_least, benchmark, check_folder, folder
 from evaluation.errors import UserError, exit_on_user_error
 from sft.config import SftConfig
 from sft.policy import provenance
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     read_config(args.adapter)
     _check_out(args.out)
     if args.questions:
-        questions_file(args.benchmark, "dev", args.data)
+        find_sources(args.benchmark, "dev", args.data)
     from sft.dev import DevEvaluator
     from sft.policy import base as policy  # slow: after the arguments
 
@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--adapter", type=folder, required=True, help="e.g. runs/tiny-sft/adapter")
     parser.add_argument("--out", type=Path, required=True, help="directory of the merged model")
     parser.add_argument("--questions", type=at_least(0), default=100, help="dev questions for the comparison; 0: none")
-    parser.add_argument("--benchmark", default="tiny", choices=BENCHMARKS)
+    parser.add_argument("--benchmark", default="tiny", type=benchmark, help=BENCHMARK_HELP)
     add_data(parser)
     parser.add_argument("--max-tokens", type=at_least(1), default=256, help="longest answer")
     parser.add_argument("--max-length", type=at_least(1), default=1024, help="context of the engine, prompt and answer")

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from evaluation.benchmarks import is_bundled
 from evaluation.errors import exit_on_user_error
 from graph.writer import PromptStyle
 from sft.config import SftConfig
@@ -86,7 +87,7 @@ def plan(config: SftConfig, data: Path | None = None) -> Plan:
     shape = shape_of(config.model.path)
     trainable = shape.parameters if config.learns_all else shape.adapter_parameters(config.lora.r)
     questions = None
-    if data is not None or config.data.benchmark == "tiny":
+    if data is not None or is_bundled(config.data.benchmark):
         questions = count_questions(config, data)
     steps = math.ceil(math.ceil(questions.kept / config.train.batch_size) * config.train.epochs) if questions else None
     engine, export = dev_memory(config, shape)

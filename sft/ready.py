@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cluster.resources import gpu_memory, machine
-from evaluation.benchmarks import questions_file
+from evaluation.benchmarks import find_sources
 from evaluation.command import check_room
 from evaluation.errors import UserError
 from sft.config import DataConfig, ModelConfig, RunConfig
@@ -19,7 +19,7 @@ GIB = 2**30
 def check_inputs(model: ModelConfig, data: DataConfig, folder: Path | None, adapter: str = "") -> None:
     """UserError: the model, the benchmark's folder, data.checked or the adapter to start from is not there."""
     local_model(model.path)
-    questions_file(data.benchmark, "train", folder)
+    find_sources(data.benchmark, "train", folder)
     if data.checked and not Path(data.checked).is_file():
         raise UserError(f"data.checked must be a file of evaluation.check_data --out; {data.checked} is not there")
     if adapter and not Path(adapter).is_dir():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluation.databases.sandbox import Execution
+from evaluation.rulers.ruler import Ruler
 
 Row = tuple[Any, ...]
 _ESCAPED = re.compile("[\udc80-\udcff]")
@@ -53,3 +54,9 @@ def _ran(execution: Execution) -> bool:
         return False
     texts = (cell for row in execution.rows for cell in row if isinstance(cell, str) and not cell.isascii())
     return not any(_ESCAPED.search(text) for text in texts)
+
+
+RULERS = (
+    Ruler("ex_bird", lambda judged: ex_bird(judged.gold, judged.execution)),
+    Ruler("soft_f1", lambda judged: soft_f1(judged.gold, judged.execution), share=False),
+)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evaluation.rulers.ruler import Ruler
 from evaluation.rulers.spider_sql import (
     SET_OPERATIONS,
     ColumnUnit,
@@ -24,6 +25,7 @@ from evaluation.rulers.spider_sql import (
     read_query,
 )
 from graph.schema import Schema
+from graph.tables_json import Entry
 
 LEVELS = ("easy", "medium", "hard", "extra")
 
@@ -51,14 +53,12 @@ def match_schema(schema: Schema) -> MatchSchema:
     return MatchSchema(names, same_columns(columns, pairs))
 
 
-def same_as_from_tables_json(entry: Mapping[str, Any]) -> dict[str, str]:
+def same_as_from_tables_json(entry: Entry) -> dict[str, str]:
     """The columns that foreign keys make one, from a database's entry in tables.json."""
-    tables = [name.lower() for name in entry["table_names_original"]]
     columns = [
-        f"__{tables[table]}.{name.lower()}__" if table >= 0 else "__all__"
-        for table, name in entry["column_names_original"]
+        f"__{entry.tables[table]}.{name}__".lower() if table >= 0 else "__all__" for table, name in entry.columns
     ]
-    return same_columns(columns, [(child, parent) for child, parent in entry["foreign_keys"]])
+    return same_columns(columns, entry.key_pairs)
 
 
 def same_columns(columns: Sequence[str], pairs: Iterable[tuple[int, int]]) -> dict[str, str]:
@@ -244,3 +244,6 @@ def _count_others(query: Query) -> int:
     aggregates += sum(part.negated for part in query.where[::2] if not isinstance(part, str))
     aggregates += sum(isinstance(part, str) or part.negated for part in query.having)
     return sum(count > 1 for count in (aggregates, len(query.outputs), len(query.where), len(query.group_by)))
+
+
+RULERS = (Ruler("em_spider", lambda judged: em_spider(judged.example.gold_sql, judged.sql, judged.schema)),)

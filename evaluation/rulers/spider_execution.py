@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks import SQLITE_MAGIC
 from evaluation.columns import column_orders, reordered
+from evaluation.databases.files import SQLITE_MAGIC
 from evaluation.databases.sandbox import Execution
+from evaluation.rulers.ruler import Ruler
 
 Row = tuple[Any, ...]
 # The readers of what must be closed; one that finds no end is one character, and so is every later one of its kind.
@@ -125,3 +126,6 @@ def _sorted_cells(row: Row) -> Row:
 
 def _without_escapes(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "ignore")
+
+
+RULERS = (Ruler("ex_spider", lambda judged: judged.agrees),)

@@ -6,24 +6,22 @@ and a statement that would write, which the sandbox refuses, is one that returne
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import Example
 from evaluation.databases.sandbox import Execution, Limits, is_no_query
-from evaluation.errors import UserError
 from evaluation.judge import Judge, Verdict
 from evaluation.rulers import spider_execution
-from evaluation.rulers.bird import ex_bird, soft_f1
 from evaluation.rulers.efficiency import Stopwatch
-from evaluation.rulers.exact_match import MatchSchema, em_spider, hardness, match_schema, same_as_from_tables_json
+from evaluation.rulers.exact_match import MatchSchema, hardness, match_schema, same_as_from_tables_json
+from evaluation.rulers.ruler import Judged, Ruler, chosen
 from evaluation.taxonomy import error_class
-from evaluation.text_files import read_records
 from graph.introspect import schema_from_sqlite
 from graph.schema import Schema, SchemaError
+from graph.tables_json import entries
 
 Row = dict[str, Any]
 Item = tuple[Example, str]
@@ -32,13 +30,21 @@ SHOWN = 20_000  # characters of a predicted query in its verdict
 
 
 class Rulers:
-    """A judge, and the official rulers beside it. One per thread."""
+    """A judge, and the rulers beside it. One per thread."""
 
-    def __init__(self, limits: Limits | None = None, tables: Path | None = None, timings: int = 0) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        tables: Path | None = None,
+        timings: int = 0,
+        rulers: Sequence[Ruler] | None = None,
+    ) -> None:
         """tables: a tables.json in Spider's form, for the foreign keys that em_spider goes by; else the databases'.
 
-        timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out.
+        timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out. rulers: else those that
+        always measure.
         """
+        self._rulers = chosen() if rulers is None else rulers
         self.judge = Judge(limits, "any")
         self._stopwatch = Stopwatch(limits, timings) if timings else None
         self._schemas = MatchSchemas(tables)
@@ -71,8 +77,8 @@ class Rulers:
             self._stopwatch.close()
 
     def _row(self, example: Example, sql: str, verdict: Verdict, gold: Execution, spider: bool) -> Row:
-        seen = as_official(verdict.execution)
         schema, short = self._schemas.of(example), self._bounded(sql)
+        judged = Judged(example, short, verdict, gold, as_official(verdict.execution), schema, spider)
         row = {
             "id": example.id,
             "db_id": example.db_id,
@@ -83,12 +89,7 @@ class Rulers:
             "hardness": example.hardness or hardness(example.gold_sql, schema),
             "tables": len(gold.tables_read),
             "status": verdict.status,
-            "ex_strict": int(verdict.ex_strict),
-            "ex_any": int(verdict.right),
-            "ex_spider": int(spider),
-            "em_spider": int(em_spider(example.gold_sql, short, schema)),
-            "ex_bird": int(ex_bird(gold, seen)),
-            "soft_f1": round(soft_f1(gold, seen), 6),
+            **{ruler.name: _number(ruler, judged) for ruler in self._rulers},
             "error_class": error_class(example.gold_sql, short, verdict),
         }
         if self._stopwatch:
@@ -104,7 +105,7 @@ class MatchSchemas:
     """What em_spider knows of each database, read once."""
 
     def __init__(self, tables: Path | None) -> None:
-        self._entries = read_tables(tables) if tables else {}
+        self._entries = entries(tables) if tables else {}
         self._known: dict[str, MatchSchema] = {}
 
     def of(self, example: Example) -> MatchSchema:
@@ -121,6 +122,11 @@ class MatchSchemas:
         return replace(schema, same_as=same_as_from_tables_json(entry)) if entry else schema
 
 
+def _number(ruler: Ruler, judged: Judged) -> int | float:
+    value = ruler.of(judged)
+    return int(value) if ruler.share else round(float(value), 6)
+
+
 def _shown(sql: str) -> str:
     """SQL for a file of verdicts: one of megabytes is cut."""
     return sql if len(sql) <= SHOWN else f"{sql[:SHOWN]} … ({len(sql)} characters)"
@@ -131,16 +137,6 @@ def _why(verdict: Verdict, gold: Execution) -> str:
     if verdict.status == "gold_failed":
         return f"gold: {gold.error}"
     return verdict.execution.error if verdict.execution else ""
-
-
-def read_tables(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The entries of a tables.json by db_id. UserError when it has not Spider's form."""
-    needed = {"db_id", "table_names_original", "column_names_original", "foreign_keys"}
-    entries = read_records(path)
-    for place, entry in enumerate(entries, 1):
-        if missing := needed - entry.keys():
-            raise UserError(f"{path}, entry {place}: lacks {', '.join(sorted(missing))} ({json.dumps(entry)[:80]} …)")
-    return {entry["db_id"]: entry for entry in entries}
 
 
 def as_official(execution: Execution | None) -> Execution:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
-from graph.introspect import schema_from_sqlite
+from graph.introspect import is_declared, schema_of
 from graph.linearize import Labels
 from graph.prompt import messages_from_text
 from graph.schema import Schema
@@ -68,7 +68,7 @@ class PromptEncoder:
         SchemaError when the database cannot be described.
         """
         if schema is None:
-            return self._kept(example.database, example.question, example.evidence).tolist()
+            return self._kept(replace(example, id="", gold_sql="", hardness="")).tolist()
         writer = PromptWriter(schema, self.style, self.values(example.database), labels)
         return self._ids(self._schema_text(writer, example), example)
 
@@ -84,19 +84,20 @@ class PromptEncoder:
     def eos_id(self) -> int:
         return int(self.tokenizer.eos_token_id)
 
-    def _own_prompt(self, database: str, question: str, evidence: str) -> array[int]:
+    def _own_prompt(self, example: Example) -> array[int]:
         """The ids in 4 bytes each: some 10 MB for all questions of Spider."""
-        example = Example("", "", question, evidence, "", database, "")
         return array("i", self._ids(self.schema_text(example), example))
 
     def _schema_text(self, writer: PromptWriter, example: Example) -> str:
         def fits(text: str) -> bool:
             return len(self._ids(text, example)) <= self.budget
 
-        return writer.schema_text(example.question, example.evidence, fits if self.budget else None)
+        asked = " ".join([*(turn.question for turn in example.history), example.question])
+        return writer.schema_text(asked, example.evidence, fits if self.budget else None)
 
     def _ids(self, schema_text: str, example: Example) -> list[int]:
-        (message,) = messages_from_text(schema_text, example.question, example.evidence)
+        turns, shots = ([(t.question, t.sql) for t in part] for part in (example.history, example.shots))
+        (message,) = messages_from_text(schema_text, example.question, example.evidence, turns, shots)
         return self.chat.prompt_ids(message["content"])
 
     def schema(self, database: str) -> Schema:
@@ -116,14 +117,14 @@ class PromptEncoder:
 
     def _writer(self, database: str) -> PromptWriter:
         if database not in self._writers:
-            schema = schema_from_sqlite(Path(database))
+            schema = schema_of(database)
             self._writers[database] = PromptWriter(schema, self.style, self.values(database))
         return self._writers[database]
 
 
 @lru_cache(maxsize=1000)
 def _values(database: str) -> Values:
-    return sample_values(Path(database), schema_from_sqlite(Path(database)))
+    return {} if is_declared(database) else sample_values(Path(database), schema_of(database))
 
 
 def training_examples(

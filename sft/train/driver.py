@@ -33,6 +33,7 @@ from evaluation.console import Count, log_to
 from evaluation.errors import UserError
 from evaluation.stop import keeps
 from evaluation.usable import check_golds, useless
+from graph.introspect import is_declared
 from sft import finished, warm_start
 from sft.augment import Faces, multiplied
 from sft.config import DataConfig, SftConfig
@@ -137,7 +138,7 @@ def chosen_examples(data: DataConfig, seed: int, directory: Path | None) -> list
 
     Those that data.checked says to drop are left out; a gold that makes a weak reward is still a query to learn from.
     """
-    examples = load_examples(data.benchmark, "train", directory)
+    examples = load_examples(data.benchmark, "train", directory, rows=False)
     if data.checked:
         actions = read_actions(Path(data.checked), examples)
         examples = [example for example in examples if actions.get(example.id) != "drop"]
@@ -154,7 +155,7 @@ def checked_golds(run_dir: Path, examples: Sequence[Example]) -> Golds:
     known = json.loads(path.read_text()) if path.is_file() else {}
     if known.get("of") == of:
         return Golds(of, frozenset(known["dropped"]))
-    there = [example for example in examples if Path(example.database).is_file()]
+    there = [e for e in examples if not is_declared(e.database) and Path(e.database).is_file()]
     if len(there) < len(examples):
         print(f"train: {len(examples) - len(there)} golds are not run: their databases are not there", flush=True)
     checks = check_golds(there, Count("checking golds", len(there), "queries"))

@@ -22,7 +22,8 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
-from evaluation.benchmarks import BENCHMARKS, Example, load_examples
+from evaluation.benchmarks import Example, load_examples
+from evaluation.command import benchmark
 from evaluation.openness import doubts
 from evaluation.ordering import keyed_query, parse
 from rl.reward import Answer, Judged, RewardConfig, RewardWorker, complexity
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.reward_worker", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--benchmark", default="tiny", choices=BENCHMARKS)
+    parser.add_argument("--benchmark", default="tiny", type=benchmark)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--samples", type=int, default=8)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from evaluation.benchmarks import build_database, load_examples, load_split
+from evaluation.benchmarks import load_examples, load_split
+from evaluation.databases.files import build_database
 from evaluation.errors import UserError
 from tests.bench.fuzz import make_victim
 
@@ -36,10 +37,10 @@ def test_a_question_without_database_is_dropped_counted_and_reported(
     [
         ([{**QUESTION, "db_id": "gone"}], "no question has a database"),
         ([{**QUESTION, "db_id": "../victim"}], "question 1: db_id must be a plain name"),
-        ([QUESTION, {**QUESTION, "db_id": 5}], "question 2: db_id must be a non-empty text, got 5"),
+        ([{**QUESTION, "db_id": 5}], "question 1: db_id must be a non-empty text, got 5"),
         ([{"db_id": "victim", "question": "?"}], "question 1: 'query' must be a text, got None"),
         ([], "holds no questions"),
-        ([5], "must hold a list of JSON objects"),
+        ([5], "question 1: must be a JSON object, got 5"),
     ],
 )
 def test_impossible_questions_are_named(tmp_path: Path, questions: list[Any], message: str) -> None:
@@ -52,9 +53,6 @@ def test_malformed_json_is_named_with_its_line(tmp_path: Path) -> None:
     (data / "dev.json").write_text('[\n {"db_id": "victim",\n  "question" "?"}]')
     with pytest.raises(UserError, match=r"dev\.json, line 3, column 14: malformed JSON"):
         load_examples("spider", "dev", data)
-    (data / "dev.jsonl").write_text('{"db_id": "victim", "question": "?", "sql": ""}\n\n{"db_id\n')
-    with pytest.raises(UserError, match=r"dev\.jsonl, line 3"):
-        load_examples("own", "dev", data)
 
 
 def test_a_database_that_is_not_sqlite_is_named(tmp_path: Path) -> None:
@@ -72,7 +70,7 @@ def test_a_missing_or_empty_data_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="pass --data DIR"):
         load_examples("spider", "dev", None)
     with pytest.raises(UserError, match="splits train, dev, not 'test'"):
-        load_examples("spider", "test", tmp_path)
+        load_examples("tiny", "test")
 
 
 def test_own_databases_need_a_folder_of_files_and_a_jsonl(tmp_path: Path) -> None:
