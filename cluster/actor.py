@@ -1,8 +1,8 @@
 """A plain class in a process of its own: spawn it, call its methods, wait for answers with a deadline.
 
-    learner = spawn(Learner, config, name="learner", num_cpus=1, env={"OMP_NUM_THREADS": "2"})
-    learner.ready(timeout_s=120)
-    metrics = learner.call("step", groups).result(timeout_s=600)
+    counter = spawn(Counter, start, name="counter", num_cpus=1, env={"OMP_NUM_THREADS": "2"})
+    counter.ready(timeout_s=120)
+    total = counter.call("add", 3).result(timeout_s=600)
 
 The class knows nothing of Ray and is tested without it.
 """
@@ -22,7 +22,8 @@ from ray import cloudpickle
 from ray.exceptions import RayError, RayTaskError
 
 from cluster.errors import ActorDied, ResourcesMissing, WaitTimeout
-from cluster.resources import Request, describe_free, require
+from cluster.fit import Bundle
+from cluster.resources import describe_free, require
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class Pending:
 class Handle:
     """One actor. `name` serves messages and process titles; it need not be unique."""
 
-    def __init__(self, start: Callable[[], Any], request: Request) -> None:
+    def __init__(self, start: Callable[[], Any], request: Bundle) -> None:
         self.name = request.name
         self._start = start
         self._request = request
@@ -218,7 +219,7 @@ def spawn(
     Raises:
         ResourcesMissing: no node could ever hold it; raised within 30 s.
     """
-    require([Request(name, num_cpus, num_gpus)])
+    require([Bundle(name, 1, num_cpus, num_gpus)])
     return recipe(cls, *args, num_cpus=num_cpus, num_gpus=num_gpus, env=env, **kwargs)(name)
 
 
@@ -243,7 +244,8 @@ def recipe(
         options["max_concurrency"] = threads
 
     def begin(name: str) -> Handle:
-        return Handle(lambda: _shell_class(name).options(**options).remote(pickled), Request(name, num_cpus, num_gpus))
+        request = Bundle(name, 1, num_cpus, num_gpus)
+        return Handle(lambda: _shell_class(name).options(**options).remote(pickled), request)
 
     return begin
 

@@ -1,81 +1,90 @@
-"""`python -m cluster.plan --config FILE [--data DIR] [key.sub=value …]`: does an RL run fit, how long, at what price?
+"""`python -m cluster.plan [--nodes 8x80GB] -- python -m MODULE ARGUMENTS…`: what it would take, and whether it fits.
 
-What the run needs comes from `python -m rl.plan`; what there is from --nodes (hypothetical), --address (a cluster's
-dashboard) or, with neither, from this machine. Exit code 0 when it fits, 1 when it does not. No GPU is needed.
+What the command needs it says itself (cluster/needs.py); what there is comes from --nodes (hypothetical), --address (a
+cluster's dashboard) or, with neither, from this machine. Without `--` the other arguments are those of the command that
+pyproject.toml names in [tool.cluster]. Exit code 0 when it fits, 1 when it does not. No GPU is needed.
 """
 
 import argparse
-import json
-import os
-import subprocess
+import re
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from cluster.errors import ClusterError, CommandLine, WaitTimeout, exit_on_cluster_error
-from cluster.fit import GIB, Misfit, Node, fitting_layout, nodes_of
+from cluster.errors import ClusterError, CommandLine, exit_on_cluster_error
+from cluster.fit import GIB, Misfit, Node
+from cluster.needs import DEVICES, PROJECT, Needs, ask
 from cluster.resources import gpu_memory, machine
 
-PLAN_TIMEOUT_S = 300.0
 MISFIT_EXIT = 1
+CPUS_PER_GPU, HOST_GIB_PER_GPU = 8, 64  # of a node whose CPUs and memory are not given
+_NODE = re.compile(r"(?:(\d+)\*)?(\d+)x(\d+(?:\.\d+)?)GB(?::(\d+))?(?::(\d+)GB)?", re.IGNORECASE)
+_USAGE = (
+    "python -m cluster.plan [-h] [--device {auto,cpu,cuda}] [--nodes NODES | --address URL] "
+    "[--] [python -m MODULE] [ARGUMENT …]"
+)
 
 
 @exit_on_cluster_error
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_intermixed_args(argv)
-    data = ["--data", str(args.data)] if args.data else []
-    plan = read_plan(["--config", str(args.config), *data, "--device", args.device, *args.overrides])
-    print(plan["text"], flush=True)
-    nodes = nodes_of(args.nodes) if args.nodes else _cluster(args.address) if args.address else [this_machine(plan)]
-    layout, tried = fitting_layout(plan, nodes)
-    print("\n".join(verdict_lines(nodes, layout, tried)))
-    gpus = sum(node.gpus for node in nodes)
-    print("\n".join(cost_lines(plan["steps"], args.seconds_per_step, gpus, args.gpu_hour_price)))
+    words = list(sys.argv[1:] if argv is None else argv)
+    at = words.index("--") if "--" in words else len(words)
+    args, rest = _parser().parse_known_args(words[:at])
+    command = words[at + 1 :] or ["python", "-m", _default(), *rest]
+    needs = ask(command, Path.cwd(), args.device)
+    if needs is None:
+        raise ClusterError(f"{' '.join(command)} does not say what it needs: give a command like python -m MODULE …")
+    nodes = nodes_of(args.nodes) if args.nodes else _cluster(args.address) if args.address else [this_machine(needs)]
+    layout, tried = needs.layout_on(nodes)
+    print("\n".join([*filter(None, [needs.about]), *verdict_lines(nodes, layout, tried)]))
     return 0 if layout else MISFIT_EXIT
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandLine(prog="python -m cluster.plan", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True, help="TOML file of rl.train, e.g. rl/configs/tiny.toml")
-    parser.add_argument("--data", type=Path, help="folder of the benchmark: its questions are read, too")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
+    parser = CommandLine("python -m cluster.plan", _USAGE, (__doc__ or "").splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the model runs")
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--nodes", help="what to compare with: 1x24GB, 8x80GB:96:1000GB (CPUs, host memory), 2*1x80GB")
     there.add_argument("--address", help="dashboard of a running cluster, e.g. http://127.0.0.1:8265")
-    parser.add_argument("--gpu-hour-price", type=float, metavar="P", help="of one GPU, in any currency")
-    parser.add_argument(
-        "--seconds-per-step", type=float, metavar="S", help="as measured: seconds.step in metrics.jsonl"
-    )
-    parser.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings that override the file's")
     return parser
 
 
-def read_plan(arguments: Sequence[str], cwd: Path | None = None) -> dict[str, Any]:
-    """`rl.plan --json` for the arguments of rl.train. ClusterError: its message, when it refuses them."""
-    command = [sys.executable, "-m", "rl.plan", *arguments, "--json"]  # a process: this folder imports nothing of rl
-    folder = cwd or Path.cwd()
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=env, capture_output=True, text=True, timeout=PLAN_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise WaitTimeout(f"rl.plan has not counted the run in {PLAN_TIMEOUT_S:g} s: {' '.join(arguments)}") from None
-    if done.returncode:
-        raise ClusterError(done.stderr.strip().removeprefix("error: ") or f"rl.plan ended with code {done.returncode}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert isinstance(found, dict)
-    return found
+def _default() -> str:
+    """The module that is asked when none is named."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    return str(settings["tool"]["cluster"]["command"])
 
 
-def this_machine(plan: Mapping[str, Any]) -> Node:
-    """This machine, where rl.train starts a Ray with as many CPU slots as it asks for: they are bookkeeping there."""
-    here, sizes = machine(), gpu_memory()
-    slots = sum(bundle["cpus"] * bundle["count"] for bundle in plan["layouts"][0]["bundles"])
+def this_machine(needs: Needs) -> Node:
+    """This machine, where a run starts a Ray with as many CPU slots as it asks for: they are bookkeeping there."""
+    here = machine()
+    first = next(iter(needs.layouts.values()), [])
+    slots = needs.driver.cpus + sum(bundle.cpus * bundle.count for bundle in first)
     name = f"this machine ({here.cpus:g} cores; a Ray started by the run has slots as it needs)"
-    memory = min(sizes) if sizes else None
-    return Node(name, max(here.cpus, slots), int(here.gpus), here.memory_bytes, memory, is_head=True)
+    memory = min(gpu_memory(), default=None)
+    return replace(here, name=name, cpus=max(here.cpus, slots), gpu_bytes=memory, is_head=True)
+
+
+def nodes_of(text: str) -> list[Node]:
+    """Hypothetical nodes: "1x80GB", "2*8x80GB", "1x24GB:16:128GB" (CPUs and host memory), by commas.
+
+    Without them a node has 8 CPUs and 64 GiB of host memory per GPU.
+    """
+    nodes: list[Node] = []
+    for part in text.split(","):
+        match = _NODE.fullmatch(part.strip())
+        if not match:
+            raise ClusterError(
+                f"--nodes must be like 1x24GB or 2*8x80GB:96:1000GB (nodes*GPUsxmemory:CPUs:host memory), got {part!r}"
+            )
+        count, gpus, size, cpus, host = match.groups()
+        many = max(1, int(gpus))
+        memory = int(host or HOST_GIB_PER_GPU * many) * GIB
+        one = Node("", float(cpus or CPUS_PER_GPU * many), int(gpus), memory, round(float(size) * GIB))
+        nodes += [replace(one, name=f"node {len(nodes) + i}") for i in range(int(count or 1))]
+    return nodes
 
 
 def _cluster(address: str) -> list[Node]:
@@ -87,31 +96,8 @@ def _cluster(address: str) -> list[Node]:
 def verdict_lines(nodes: Sequence[Node], layout: str | None, tried: Mapping[str, Misfit | None]) -> list[str]:
     """What there is, and per layout whether it fits."""
     lines = ["there:", *(f"  {node}" for node in nodes)]
-    for name, misfit in tried.items():
-        lines.append(f"{name}: {misfit}" if misfit else f"{name}: FITS")
+    lines += [f"{name}: {misfit}" if misfit else f"{name}: FITS" for name, misfit in tried.items()]
     return lines if layout else [*lines, "DOES NOT FIT: ask for less in the config, or add nodes"]
-
-
-def cost_lines(steps: int, seconds_per_step: float | None, gpus: int, price: float | None) -> list[str]:
-    """Hours of all steps and, given a price, what the nodes' GPUs cost meanwhile."""
-    if seconds_per_step is None:
-        return ["hours: run a few steps, then give --seconds-per-step (seconds.step in runs/<name>/metrics.jsonl)"]
-    hours = steps * seconds_per_step / 3600
-    lines = [f"hours: {hours:.2f} for {steps} steps of {seconds_per_step:g} s; evaluations and starts come on top"]
-    if price is not None:
-        lines.append(f"cost: {hours * gpus * price:.2f} for {gpus} GPU(s) at {price:g} per GPU-hour")
-    return lines
-
-
-def needs(plan: Mapping[str, Any]) -> str:
-    """The bundles of the plan's first layout, as a phrase for messages."""
-    first = plan["layouts"][0]
-    parts = [
-        f"{b['count']} × {b['name']} ({b['cpus']:g} CPU, {b['gpus']:g} GPU, "
-        f"{(b['gpu_bytes'] or b['host_bytes']) / GIB:.1f} GiB)"
-        for b in first["bundles"]
-    ]
-    return f"{first['name']}: {', '.join(parts)}"
 
 
 if __name__ == "__main__":

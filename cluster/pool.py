@@ -1,6 +1,6 @@
 """Equal workers that lose no work: an actor that dies or overruns is replaced and its items are done again elsewhere.
 
-    with Pool(Judge, limits, method="judge", size=4, name="rewards", lost=LOST) as pool:
+    with Pool(Judge, limits, method="judge", size=4, name="judges", lost=LOST) as pool:
         futures = [pool.submit(group, timeout_s=60) for group in groups]   # a list of items → a list of results
         verdicts = pool.map(items, batch_size=16, timeout_s=60)
         pool.resize(8)                                                     # at any time; size="auto" does it by itself
@@ -25,8 +25,9 @@ from cluster.actor import REPORT_EVERY_S, recipe
 from cluster.autoscale import Follower
 from cluster.batches import Batch, Job, choose_batch_size
 from cluster.errors import ClusterError, WaitTimeout
+from cluster.fit import Bundle
 from cluster.quarantine import Quarantine
-from cluster.resources import Request, free_slots, live_node_ids, require
+from cluster.resources import free_slots, live_node_ids, require
 from cluster.supervisor import Supervisor, Terms
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Pool:
         """
         self.name = name
         self._check(size, num_cpus, quarantine, key)
-        require([Request(name, num_cpus)])
+        require([Bundle(name, 1, num_cpus)])
         self._start_timeout_s, self._num_cpus, self._max_size, self._key = start_timeout_s, num_cpus, max_size, key
         self._longest_s = 0.0
         self._supervisor = Supervisor(

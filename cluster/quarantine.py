@@ -1,6 +1,6 @@
 """The items that killed workers, on file: a JSON line each, honoured by every later pool that reads the file.
 
-{"key": "dev/17", "reason": "reward-1.judge overran 30 s and was ended", "when": "2026-…", "worker": "reward-1"}
+{"key": "dev/17", "reason": "judge-1.judge overran 30 s and was ended", "when": "2026-…", "worker": "judge-1"}
 """
 
 import json

@@ -5,78 +5,51 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cluster.errors import ResourcesMissing
+from cluster.fit import Bundle, Misfit, Node, fit
 
-GIB = 1 << 30
 REFUSE_AFTER_S = 30.0  # nodes may still be joining
 _EPSILON = 1e-6
 
 
-@dataclass(frozen=True)
-class Resources:
-    """A machine or a node."""
-
-    cpus: float
-    gpus: float
-    memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Request:
-    """What one actor holds, and how many of them."""
-
-    name: str
-    cpus: float
-    gpus: float = 0
-    count: int = 1
-
-    def __str__(self) -> str:
-        gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
-        return f"{self.cpus:g} CPU{gpus}" + (f", {self.count} times" if self.count > 1 else "")
-
-
-def machine() -> Resources:
+def machine() -> Node:
     """This machine as the process may use it: affinity, container limits and visible GPUs; no Ray needed."""
-    return Resources(cpus=_usable_cpus(), gpus=_visible_gpus(), memory_bytes=_memory_limit())
+    return Node("this machine", _usable_cpus(), _visible_gpus(), _memory_limit())
 
 
-def nodes() -> list[Resources]:
+def nodes() -> list[Node]:
     """The live nodes of the connected cluster."""
     import ray
 
-    return [_node(entry["Resources"]) for entry in ray.nodes() if entry["Alive"]]
+    alive = enumerate(entry["Resources"] for entry in ray.nodes() if entry["Alive"])
+    return [Node(f"node {i}", r.get("CPU", 0), int(r.get("GPU", 0)), int(r.get("memory", 0))) for i, r in alive]
 
 
-def require(requests: Sequence[Request], timeout_s: float = REFUSE_AFTER_S) -> None:
-    """Returns when the cluster's nodes could hold all requests together; nodes in use by others count as free.
+def require(bundles: Sequence[Bundle], timeout_s: float = REFUSE_AFTER_S) -> None:
+    """Returns when the cluster's nodes could hold all bundles together; nodes in use by others count as free.
 
     On several nodes it waits for ones that are still joining, up to `timeout_s`.
 
     Raises:
-        ResourcesMissing: names the first request that finds no node, what it asks for and what each node has.
+        ResourcesMissing: names the first bundle that finds no node, what it asks for and what each node has.
     """
     deadline = time.monotonic() + timeout_s
-    while missing := first_unplaced(requests, nodes()):
+    while misfit := fit(bundles, nodes()):
         if time.monotonic() >= deadline or _is_fixed():
-            raise ResourcesMissing(_refusal(missing, requests))
+            raise ResourcesMissing(refusal(misfit, bundles))
         time.sleep(1.0)
 
 
-def first_unplaced(requests: Sequence[Request], room: Sequence[Resources]) -> Request | None:
-    """First fit, largest first: the request that finds no node, or None when all fit."""
-    free = [(node.cpus, node.gpus) for node in room]
-    for request in sorted(requests, key=lambda r: (-r.gpus, -r.cpus)):
-        for _ in range(request.count):
-            fits = [i for i, (c, g) in enumerate(free) if request.cpus <= c + _EPSILON and request.gpus <= g + _EPSILON]
-            if not fits:
-                return request
-            cpus, gpus = free[fits[0]]
-            free[fits[0]] = (cpus - request.cpus, gpus - request.gpus)
-    return None
+def refusal(misfit: Misfit, bundles: Sequence[Bundle]) -> str:
+    """A message for those who asked for the bundles."""
+    there = "\n".join(f"  {node}" for node in nodes())
+    needed = "\n".join(f"  {bundle.count} × {bundle.name}: {bundle}" for bundle in bundles)
+    return (
+        f"the cluster has {misfit}\nNeeded:\n{needed}\nThere:\n{there or '  no node'}\n"
+        "Ask for less in the config, add nodes, or (on one machine) start Ray with more CPU slots."
+    )
 
 
 def describe_free() -> str:
@@ -110,29 +83,16 @@ def free_slots(cpus: float) -> int:
 
 
 def object_store_bytes() -> int:
-    """Of objects that the nodes' stores hold now: weights and rollouts on their way. It lags by about a second."""
+    """Of objects that the nodes' stores hold now: what is on its way between processes. It lags by about a second."""
     import ray
 
     name = "object_store_memory"
     return int(ray.cluster_resources().get(name, 0) - ray.available_resources().get(name, 0))
 
 
-def _refusal(missing: Request, requests: Sequence[Request]) -> str:
-    have = "\n".join(f"  node {i}: {n.cpus:g} CPU, {n.gpus:g} GPU" for i, n in enumerate(nodes()))
-    need = "\n".join(f"  {request.name}: {request}" for request in requests)
-    return (
-        f"the cluster has no room for {missing.name} ({missing}).\nNeeded:\n{need}\nThere:\n{have or '  no node'}\n"
-        "Ask for less in the config, add nodes, or (on one machine) start Ray with more CPU slots."
-    )
-
-
 def _is_fixed() -> bool:
     """A cluster of one node with nothing to scale it will not grow."""
     return len(nodes()) == 1 and not os.environ.get("RAY_ADDRESS")
-
-
-def _node(resources: dict[str, Any]) -> Resources:
-    return Resources(resources.get("CPU", 0), resources.get("GPU", 0), int(resources.get("memory", 0)))
 
 
 def _usable_cpus() -> float:

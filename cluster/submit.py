@@ -1,21 +1,21 @@
-"""`python -m cluster.submit [--address URL] -- python -m rl.train --config FILE …`: check, send, follow.
+"""`python -m cluster.submit [--address URL] -- python -m MODULE ARGUMENTS…`: check, send, follow.
 
-Before anything is sent, `rl.plan` reads the command's config, and the cluster is asked whether it takes our token and
-has room. A job runs in a temporary folder on the cluster's head, so everything that must outlive it is named by an
-absolute path: on this machine relative ones are taken from here, elsewhere they are refused. The same line again
-resumes, since run.dir is the same.
+Before anything is sent, the command says what it needs (cluster/needs.py), and the cluster is asked whether it takes
+our token and has room. A job runs in a temporary folder of the cluster, so everything that must outlive it is named by
+an absolute path: on this machine relative ones are taken from here, elsewhere they are refused. The same line again
+thus finds what the first one wrote.
 """
 
 import argparse
 import asyncio
 import logging
+import os
 import shlex
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.dashboard import DEFAULT_ADDRESS, Dashboard, default_address, reach
 from cluster.errors import (
@@ -27,16 +27,13 @@ from cluster.errors import (
     WaitTimeout,
     exit_on_cluster_error,
 )
-from cluster.fit import fitting_layout
-from cluster.package import MIB, Package, gather, stage
-from cluster.paths import Place, absolute_paths, module_of, option, without_option
-from cluster.plan import needs, read_plan
+from cluster.needs import Needs, ask
+from cluster.package import EXCLUDES, MIB, Package, gather
+from cluster.paths import Place, absolute_path
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-PLANNED = "rl.train"
-"""The module whose config is checked, and whose needs are known."""
 BARE_PYTHON = ("python", "python3")
 """On this machine: ours. On another: the first on the path of its `ray start`."""
 START_TIMEOUT_S = 600.0  # for a job to begin: Ray unpacks its files, and a busy cluster queues it
@@ -57,7 +54,7 @@ _TALKATIVE = (
 )
 _USAGE = (
     "python -m cluster.submit [-h] [--address URL] [--working-dir DIR] [--job-id ID] [--no-wait] -- "
-    "python -m rl.train --config FILE [--data DIR] [key.sub=value …]"
+    "python -m MODULE [ARGUMENT …]"
 )
 
 
@@ -67,14 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     root = args.working_dir.resolve()
-    plan = checked_plan(command, root)
+    needs = ask(command, root)
+    if needs is None:
+        print("unchecked: this command does not say what it needs", flush=True)
     cluster = reach(args.address)
-    if plan:
-        require_room(plan, cluster)
-    config = option(command, "--config")
-    package = gather(root, [root / config] if config and (root / config).is_file() else [])
-    command = _at_home(command, plan, cluster, package)
-    job_id = send(command, package, cluster.address, args.job_id)
+    if needs:
+        require_room(needs, cluster)
+    package = gather(root)
+    command = _at_home(command, needs, cluster, package)
+    job_id = send(command, package, cluster.address, args.job_id, needs)
     print(f"job {job_id} sent: {shlex.join(command)}\ndashboard: {cluster.address}/#/jobs/{job_id}", flush=True)
     print(how_to(job_id, cluster.address), flush=True)
     return 0 if args.no_wait else follow(client(cluster.address), job_id, cluster.address)
@@ -91,26 +89,13 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--no-wait", action="store_true", help="return as soon as it is sent")
     args = parser.parse_args(words[:at])
     if not words[at + 1 :]:
-        parser.error("a command must follow `--`, e.g. -- python -m rl.train --config rl/configs/tiny.toml")
+        parser.error("a command must follow `--`, e.g. -- python -m MODULE --config FILE")
     return args, words[at + 1 :]
 
 
-def checked_plan(command: Sequence[str], root: Path) -> dict[str, Any] | None:
-    """What the command needs; None when it is not rl.train. ClusterError: a config that rl.train would refuse."""
-    if module_of(command) != PLANNED:
-        print(f"unchecked: only the config and the needs of {PLANNED} are known here", flush=True)
-        return None
-    data = option(command, "--data")
-    here = data is not None and (root / data).exists()  # data of another machine is looked into by the job
-    plan = read_plan(command[3:] if here else without_option(command[3:], "--data"), root)
-    if plan["needs_data"] and not data:
-        raise ClusterError("the benchmark's folder must be given: --data DIR, an absolute path on the cluster's head")
-    return plan
-
-
-def require_room(plan: dict[str, Any], cluster: Dashboard) -> None:
+def require_room(needs: Needs, cluster: Dashboard) -> None:
     """ResourcesMissing unless the nodes could hold the run; slots that others use now count as free, and are named."""
-    layout, tried = fitting_layout(plan, cluster.nodes)
+    layout, tried = needs.layout_on(cluster.nodes)
     if layout is None:
         misfits = "\n".join(f"{name}: {misfit}" for name, misfit in tried.items())
         there = "\n".join(f"  {node}" for node in cluster.nodes)
@@ -118,44 +103,42 @@ def require_room(plan: dict[str, Any], cluster: Dashboard) -> None:
             f"the cluster at {cluster.address} has no room for this run.\n{misfits}\nThere:\n{there}\n"
             "Ask for less in the config, or add nodes; `python -m cluster.plan` shows each part."
         )
-    print(f"room: {needs({'layouts': [one for one in plan['layouts'] if one['name'] == layout]})}", flush=True)
+    asked = ", ".join(f"{b.count} × {b.name} ({b})" for b in needs.layouts.get(layout, [needs.driver]))
+    print(f"room: {layout}: {asked}", flush=True)
     if cluster.in_use:
         used = ", ".join(f"{slots:g} {name}" for name, slots in cluster.in_use.items())
         print(f"in use by others now: {used}; the run waits a little for room, then gives up", flush=True)
 
 
-def _at_home(command: Sequence[str], plan: dict[str, Any] | None, cluster: Dashboard, package: Package) -> list[str]:
-    """The command as the head can run it: absolute paths, our Python when it is here. Says where the run will lie."""
+def _at_home(command: Sequence[str], needs: Needs | None, cluster: Dashboard, package: Package) -> list[str]:
+    """The command as the head can run it: absolute paths, our Python when it is here. Says where its results lie."""
     python = sys.executable if cluster.is_here and command[0] in BARE_PYTHON else command[0]
     named = [python, *command[1:]]
-    if plan is None:
+    if needs is None:
         return named
     head = cluster.nodes[0]
     place = Place(package.root, cluster.is_here, package.holds, f"the head {head.host or head.name}")
-    named = absolute_paths(named, plan["paths"], place)
-    directory = next(
-        (w.partition("=")[2] for w in reversed(named) if w.startswith("run.dir=")), plan["paths"]["run.dir"]
-    )
-    print(f"the run lies in {directory} on {place.head}: the same line again resumes it", flush=True)
+    for file in needs.files:
+        named, path = absolute_path(named, file, place)
+        if file.use == "written":
+            print(f"{file.name} is {path} on {place.head}: the same line again finds it there", flush=True)
     return named
 
 
-def send(command: Sequence[str], package: Package, address: str, job_id: str | None) -> str:
+def send(command: Sequence[str], package: Package, address: str, job_id: str | None, needs: Needs | None) -> str:
     """Upload the package and start the job; returns its id. ClusterError: Ray refuses it, e.g. a job id twice."""
     jobs = client(address)
-    with tempfile.TemporaryDirectory(prefix="rollsql-job-") as folder:
-        staged = stage(package, Path(folder) / "package")
-        print(f"sending {len(package.files)} files, {package.bytes / MIB:.1f} MiB, of {package.root}", flush=True)
-        deadline = time.monotonic() + AGENT_TIMEOUT_S
-        while True:
-            try:
-                return _submit(jobs, command, staged, job_id)
-            except RuntimeError as error:
-                if _NOT_YET not in str(error):
-                    raise ClusterError(f"the cluster at {address} refused the job: {_last_line(error)}") from None
-                if time.monotonic() > deadline:
-                    raise ClusterError(_NO_AGENT.format(address=address, waited=AGENT_TIMEOUT_S)) from None
-            time.sleep(_POLL_S)
+    print(f"sending {len(package.sizes)} files, {package.bytes / MIB:.1f} MiB, of {package.root}", flush=True)
+    deadline = time.monotonic() + AGENT_TIMEOUT_S
+    while True:
+        try:
+            return _submit(jobs, command, package.root, job_id, needs)
+        except RuntimeError as error:
+            if _NOT_YET not in str(error):
+                raise ClusterError(f"the cluster at {address} refused the job: {_last_line(error)}") from None
+            if time.monotonic() > deadline:
+                raise ClusterError(_NO_AGENT.format(address=address, waited=AGENT_TIMEOUT_S)) from None
+        time.sleep(_POLL_S)
 
 
 def client(address: str) -> "JobSubmissionClient":
@@ -167,9 +150,14 @@ def client(address: str) -> "JobSubmissionClient":
     return JobSubmissionClient(address)
 
 
-def _submit(client: "JobSubmissionClient", command: Sequence[str], folder: Path, job_id: str | None) -> str:
-    settings = {"working_dir": str(folder)}
-    return str(client.submit_job(entrypoint=shlex.join(command), submission_id=job_id, runtime_env=settings))
+def _submit(
+    client: "JobSubmissionClient", command: Sequence[str], root: Path, job_id: str | None, needs: Needs | None
+) -> str:
+    """The slots of the command's own process are held while it runs; without any it runs on the head."""
+    os.environ["RAY_RUNTIME_ENV_IGNORE_GITIGNORE"] = "1"  # EXCLUDES alone says what stays at home
+    slots = {f"entrypoint_num_{kind}s": getattr(needs.driver, f"{kind}s") or None for kind in ("cpu", "gpu") if needs}
+    files = {"working_dir": str(root), "excludes": list(EXCLUDES)}
+    return str(client.submit_job(entrypoint=shlex.join(command), submission_id=job_id, runtime_env=files, **slots))
 
 
 def follow(client: "JobSubmissionClient", job_id: str, address: str) -> int:

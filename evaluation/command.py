@@ -10,15 +10,17 @@ import argparse
 import difflib
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from cluster.needs import DEVICES, OPTION, File, Needs, Use
 from evaluation.benchmarks import named
 from evaluation.errors import USER_ERROR_EXIT, UserError
 
 LONGEST_DEADLINE_S = 3600
 BENCHMARK_HELP = "its layout, as spider (python -m evaluation.data list names them), or package.module:LAYOUT"
+_USES: dict[str, Use] = {"--out": "written", "--model": "model"}
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -26,6 +28,35 @@ class CommandLine(argparse.ArgumentParser):
 
     def __init__(self, module: str, about: str) -> None:
         super().__init__(prog=f"python -m {module}", description=about, allow_abbrev=False)
+        self.add_argument(OPTION, choices=DEVICES, help="as JSON, what it would ask of a cluster; nothing is started")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """With --needs, the answer is printed, and the command ends."""
+        self.relax(sys.argv[1:] if args is None else args)
+        found = super().parse_args(args, namespace)
+        if found.needs:
+            self.answer(Needs({}, files=self.files(found)))
+        return found
+
+    def relax(self, words: Sequence[str]) -> None:
+        """A command that is to run elsewhere may name files that are not here."""
+        for action in self._actions if OPTION in words else ():
+            action.type = Path if action.type in (folder, file) else action.type
+
+    def files(self, args: argparse.Namespace) -> list[File]:
+        """The files that the arguments name: those of type Path, and a model."""
+        found = []
+        for action in self._actions:
+            name = next(iter(action.option_strings), "")
+            if action.type is Path or name in _USES:
+                given = getattr(args, action.dest)
+                values = given if isinstance(given, list) else [given]
+                found += [File(name, str(value), _USES.get(name, "read")) for value in values if value is not None]
+        return found
+
+    def answer(self, needs: Needs) -> NoReturn:
+        print(needs.as_json())
+        raise SystemExit(0)
 
     def error(self, message: str) -> NoReturn:
         if "unrecognized arguments: " in message:

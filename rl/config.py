@@ -10,7 +10,7 @@ from rl.alarms import AlarmConfig
 from rl.algorithms.advantages import Estimator
 from rl.reward import RewardConfig
 from rl.types import Aggregation, KlEstimator, Surrogate
-from sft.config import DataConfig, LoraConfig, ModelConfig, RunConfig, Settings
+from sft.config import DataConfig, LoraConfig, ModelConfig, ReadFile, RunConfig, Settings, WrittenFile
 
 
 class RolloutConfig(Settings):
@@ -96,7 +96,7 @@ class CheckpointConfig(Settings):
     """dir: "" is the run's own folder. Elsewhere, on a disk or at a URL (s3://bucket/runs), each run gets a folder of
     its name, and goes on from there on any machine."""
 
-    dir: str = Field("", description="folder, or URL that fsspec opens, of the checkpoints")
+    dir: WrittenFile = Field("", description="folder, or URL that fsspec opens, of the checkpoints")
     every: int = Field(10, ge=1, description="steps between checkpoints")
     keep: int = Field(2, ge=1, description="checkpoints kept")
 
@@ -106,8 +106,8 @@ class RlConfig(Settings):
 
     command: ClassVar[str] = "rl.train"
     steps: int = Field(40, ge=0, description="policy updates; 0 only evaluates init_adapter")
-    init_adapter: str = Field("", description="LoRA adapter to start from: the SFT warm-up; none: a fresh one")
-    sft_metrics: str = Field("", description="metrics.jsonl of the warm-up, for the report; found beside init_adapter")
+    init_adapter: ReadFile = Field("", description="LoRA adapter to start from: the SFT warm-up; none: a fresh one")
+    sft_metrics: ReadFile = Field("", description="metrics.jsonl of the warm-up for the report; found by init_adapter")
     run: RunConfig = RunConfig(name="rl")
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()

@@ -6,28 +6,25 @@ What the learner holds is counted as in sft.plan, what the engine holds in `sft/
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from pathlib import Path
 
 from cluster.resources import machine
 from evaluation.errors import UserError
 from rl.config import RlConfig
-from sft import plan as sft_plan
-from sft.config import SftConfig, SftTrainConfig
+from sft.plan import training_memory
 from sft.policy.adapter import CONFIG, largest_rank, read_config
 from sft.policy.engine_memory import BYTES, Served, check_here
 from sft.policy.shapes import ModelShape, shape_of
 from sft.policy.stores import is_url
 
-GIB, MIB = 2**30, 2**20
+MIB = 1 << 20
 MOST_ON_CPU = 1_000_000_000  # parameters
 # Resident on a host before the first weight: Python, torch, Ray's worker; with CUDA its libraries and buffers. The
 # bundled model's processes had 0.4, 0.4, 1.0 and 0.1 GiB of their own on a CPU, and shared libraries besides.
 PROCESS_GIB = {"driver": 1.0, "learner": 1.5, "engine": 2.0, "reward worker": 0.5}
 CUDA_HOST_GIB = 2.5
 LEAST_STORE = 256 * MIB
-ROLLOUT_TOKEN_BYTES = 12  # in a Parquet file: an answer's id and its log-probability
 
 
 def adapter_rank(config: RlConfig) -> int:
@@ -36,6 +33,14 @@ def adapter_rank(config: RlConfig) -> int:
     if config.init_adapter and (directory / CONFIG).is_file():
         return largest_rank(read_config(directory))
     return config.lora.r
+
+
+def known_shape(config: RlConfig) -> ModelShape | None:
+    """None: the model is neither here nor published, and its checks are left to the run."""
+    try:
+        return shape_of(config.model.path)
+    except UserError:
+        return None
 
 
 def group_tokens(config: RlConfig) -> int:
@@ -51,21 +56,11 @@ def micro_batch_tokens(config: RlConfig) -> int:
 
 def learner_memory(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes by part of one learner rank in its longest micro-batch."""
-    rank = adapter_rank(config)
-    parts = sft_plan.memory(_as_sft(config, rank), shape)
+    rank, checkpointing = adapter_rank(config), config.learner.gradient_checkpointing
+    parts = training_memory(shape, config.model, rank, micro_batch_tokens(config), checkpointing)
     if config.learner.kl:
         parts["reference adapter, float32"] = 4 * shape.adapter_parameters(rank)
     return parts
-
-
-def _as_sft(config: RlConfig, rank: int) -> SftConfig:
-    """The training that takes the same memory."""
-    train = SftTrainConfig(
-        mode="qlora" if config.model.quantization == "nf4" else "lora",
-        token_budget=micro_batch_tokens(config),
-        gradient_checkpointing=config.learner.gradient_checkpointing,
-    )
-    return SftConfig(model=config.model, lora=config.lora.model_copy(update={"r": rank}), train=train)
 
 
 def live_versions(config: RlConfig) -> int:
@@ -91,44 +86,22 @@ def object_store_bytes(config: RlConfig, shape: ModelShape) -> int:
 
 def object_store_mib(config: RlConfig) -> int:
     """Of a Ray started here, MiB: as planned, within half of the machine's memory."""
-    try:
-        planned = object_store_bytes(config, shape_of(config.model.path))
-    except UserError:
-        planned = LEAST_STORE
+    shape = known_shape(config)
+    planned = object_store_bytes(config, shape) if shape else LEAST_STORE
     return max(LEAST_STORE, min(planned, machine().memory_bytes // 2)) // MIB
 
 
 def require_kv_cache(config: RlConfig) -> None:
     """UserError for an engine.kv_cache_gib that this machine cannot give, or that holds no context. A cluster elsewhere
     is not looked into, and a model of unknown shape is let through."""
-    try:
-        shape = shape_of(config.model.path)
-    except UserError:
-        return
-    if not os.environ.get("RAY_ADDRESS"):
+    if shape := known_shape(config):
         check_here("engine.kv_cache_gib", config.engine.kv_cache_gib, served(config, shape))
-
-
-def disk(config: RlConfig, shape: ModelShape) -> dict[str, int]:
-    """Bytes by part that a finished run leaves; one more checkpoint is there while a new one is written."""
-    rank, width = adapter_rank(config), BYTES[config.model.dtype]
-    samples = config.steps * config.rollout.questions * config.rollout.samples * (1 + config.rollout.refills)
-    served = 0 if config.model.quantization == "none" else width * shape.parameters
-    return {
-        f"{config.checkpoint.keep + 1} checkpoints": _checkpoints_bytes(config, shape),
-        "rollouts of all steps, at most": samples * config.rollout.max_tokens * ROLLOUT_TOKEN_BYTES,
-        "adapter": shape.adapter_parameters(rank) * width,
-        "served base (~/.cache/rollsql, on each node with an engine)": served,
-    }
 
 
 def require_gpu_or_small(config: RlConfig) -> None:
     """For a cluster without a GPU: UserError for a base that would need days there."""
-    try:
-        parameters = shape_of(config.model.path).parameters
-    except UserError:
-        return
-    if parameters > MOST_ON_CPU:
+    shape = known_shape(config)
+    if shape and (parameters := shape.parameters) > MOST_ON_CPU:
         raise UserError(
             f"the cluster has no GPU, and {config.model.path} has {parameters / 1e9:.1f} billion parameters (without "
             f"one at most {MOST_ON_CPU / 1e9:g} are tried): add a node with a GPU, set RAY_ADDRESS to a cluster that "
@@ -138,13 +111,11 @@ def require_gpu_or_small(config: RlConfig) -> None:
 
 def require_disk(config: RlConfig) -> None:
     """UserError when a disk has no room for what the run keeps at least. A model of unknown shape is let through."""
-    try:
-        shape = shape_of(config.model.path)
-    except UserError:
+    if not (shape := known_shape(config)):
         return
     rank = adapter_rank(config)
     adapter = shape.adapter_parameters(rank) * BYTES[config.model.dtype]
-    checkpoints = _checkpoints_bytes(config, shape)
+    checkpoints = checkpoints_bytes(config, shape)
     needs = {"run.dir": (config.run.path, adapter)}
     if not config.checkpoint.dir:
         needs = {"run.dir": (config.run.path, adapter + checkpoints)}
@@ -161,7 +132,7 @@ def require_disk(config: RlConfig) -> None:
             )
 
 
-def _checkpoints_bytes(config: RlConfig, shape: ModelShape) -> int:
+def checkpoints_bytes(config: RlConfig, shape: ModelShape) -> int:
     """Of those kept and of one more; each holds as many older policies as waiting batches are sampled by."""
     rank = adapter_rank(config)
     older = config.rollout.staleness * shape.adapter_parameters(rank) * BYTES[config.model.dtype]

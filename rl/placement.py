@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from cluster.resources import Request
+from cluster.fit import Bundle
 from evaluation.errors import UserError
 from rl.config import RlConfig
 from sft.policy.device import allocator
 
-REWARD, LEARNER, ENGINE = "reward", "learner", "engine"
+REWARD, LEARNER, ENGINE = "reward worker", "learner", "engine"
 CPUS = 1
 """Slots of an actor. They are bookkeeping: learner and engine mostly take turns on the same cores."""
 
@@ -24,12 +24,12 @@ class Placement:
     learner_threads: int = 0
     engine_threads: int = 0
 
-    def requests(self, config: RlConfig, reward_workers: int) -> list[Request]:
+    def requests(self, config: RlConfig, reward_workers: int) -> list[Bundle]:
         """What the cluster must hold together."""
         return [
-            Request(LEARNER, CPUS, self.learner_gpus, config.learner.ranks),
-            Request(ENGINE, CPUS, self.engine_gpus, config.engine.replicas),
-            Request(REWARD, CPUS, 0, reward_workers),
+            Bundle(LEARNER, config.learner.ranks, CPUS, self.learner_gpus),
+            Bundle(ENGINE, config.engine.replicas, CPUS, self.engine_gpus),
+            Bundle(REWARD, reward_workers, CPUS),
         ]
 
 

@@ -1,83 +1,78 @@
 """`python -m rl.plan --config FILE [--data DIR] [key.sub=value …] [--json]`: what a run of rl.train would take.
 
-Bundles (what each actor asks of the cluster), memory by part, disk and bytes that travel, from shapes alone: no weights
-are read, no Ray is started. `cluster.plan` sets it against a cluster, `cluster.submit` checks a job with it.
+Parameters, bundles (what each actor asks of the cluster), memory by part and disk, from shapes alone: no weights are
+read, no Ray is started. It is also what rl.train answers when it is asked for its needs.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from cluster.fit import GIB, Bundle
+from cluster.needs import Needs
 from evaluation.benchmarks import is_bundled, load_examples
 from evaluation.errors import UserError, exit_on_user_error
 from rl import memory
 from rl.config import RlConfig
-from rl.placement import CPUS
+from rl.placement import ENGINE, LEARNER, REWARD, Placement
+from sft.plan import part_lines
 from sft.policy import provenance
 from sft.policy.adapter import check_adapter
 from sft.policy.engine_memory import engine_memory, export_memory
 from sft.policy.shapes import ModelShape, local_directory, shape_of
 from sft.settings.command import ConfigCommand
 
-GIB = memory.GIB
 EXPORT = "engine, while the served base is made"
 CPU_PARAMETERS = 100_000_000
-"""A base with fewer is planned for machines without a GPU unless --device says otherwise."""
+"""A base with fewer is planned for machines without a GPU unless the device is given."""
 Device = Literal["cpu", "cuda"]
-PATHS = ("run.dir", "checkpoint.dir", "init_adapter", "sft_metrics", "data.checked", "model.path")
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """What `count` equal actors ask for, each. gpu_bytes: on each of its GPUs; host_bytes: of the node's memory."""
-
-    name: str
-    count: int
-    cpus: float
-    gpus: float
-    gpu_bytes: int
-    host_bytes: int
 
 
 @dataclass(frozen=True)
 class Plan:
     """layouts: ways to lay the actors out, best first; any that fits will do.
 
-    memory: bytes by process and part; kv_tokens: how many the KV cache holds; published: bytes from learner to engines
-    per step; reduced: bytes of gradients that each rank sends per step; driver_bytes: of the driver's host memory, with
-    the object store; paths: settings that name files.
+    memory: bytes by process and part; kv_tokens: how many the KV cache holds; driver_bytes: of the driver's host
+    memory, with the object store; checkpoints: bytes on the disk.
     """
 
     config: RlConfig
     device: Device
+    parameters: int
+    trainable: int
     layouts: Mapping[str, Sequence[Bundle]]
     memory: Mapping[str, Mapping[str, int]]
-    disk: Mapping[str, int]
     kv_tokens: int
-    published: int
-    reduced: int
     driver_bytes: int
-    needs_data: bool
-
-    @property
-    def paths(self) -> dict[str, str]:
-        return {key: str(_setting(self.config, key)) for key in PATHS}
+    checkpoints: int
 
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     command = ConfigCommand("rl.plan", (__doc__ or "").splitlines()[0], RlConfig, "rl/configs/tiny.toml").add_data()
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs")
-    command.add_argument("--json", action="store_true", help="for programs: one JSON object")
+    command.add_argument("--json", action="store_true", help="for programs: one JSON object, that of --needs")
     config, args = command.read(argv)
     made = plan(config, None if args.device == "auto" else args.device)
     check_inputs(config, args.data)
-    print(json.dumps(as_json(made)) if args.json else format_plan(made))
+    print(as_needs(made).as_json() if args.json else format_plan(made))
     return 0
+
+
+def needs(config: RlConfig, args: argparse.Namespace) -> Needs:
+    """What rl.train answers to --needs. Data that is not on this machine is looked into by the job."""
+    if not (args.data or is_bundled(config.data.benchmark)):
+        raise UserError("the benchmark's folder must be given: --data DIR, an absolute path where the job runs")
+    check_inputs(config, args.data if args.data and args.data.exists() else None)
+    return as_needs(plan(config, None if args.needs == "auto" else args.needs))
+
+
+def as_needs(plan: Plan) -> Needs:
+    return Needs(plan.layouts, Bundle("driver", host_bytes=plan.driver_bytes), about=format_plan(plan))
 
 
 def plan(config: RlConfig, device: Device | None = None) -> Plan:
@@ -85,42 +80,40 @@ def plan(config: RlConfig, device: Device | None = None) -> Plan:
     shape = shape_of(config.model.path)
     device = device or ("cpu" if shape.parameters < CPU_PARAMETERS else "cuda")
     parts = process_memory(config, shape, device)
-    trainable = shape.adapter_parameters(memory.adapter_rank(config))
     return Plan(
         config,
         device,
+        shape.parameters,
+        shape.adapter_parameters(memory.adapter_rank(config)),
         layouts(config, parts, device, host_bytes(config, shape)),
         parts,
-        memory.disk(config, shape),
         int(config.engine.kv_cache_gib * GIB) // memory.served(config, shape).kv_token,
-        published=memory.BYTES[config.model.dtype] * trainable * config.engine.replicas,
-        reduced=4 * trainable if config.learner.ranks > 1 else 0,
-        driver_bytes=host_bytes(config, shape)["driver"],
-        needs_data=not is_bundled(config.data.benchmark),
+        host_bytes(config, shape)["driver"],
+        memory.checkpoints_bytes(config, shape),
     )
 
 
 def check_inputs(config: RlConfig, data: Path | None) -> None:
     """Refuse what rl.train would refuse before it starts an actor; what is not on this machine is not looked into."""
-    if config.init_adapter and Path(config.init_adapter).is_dir():
-        check_adapter(Path(config.init_adapter))
-    if config.init_adapter and Path(config.init_adapter).is_dir() and local_directory(config.model.path):
-        provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
-    if data is not None or is_bundled(config.data.benchmark):
-        for split in ("train", "dev"):
-            load_examples(config.data.benchmark, split, data)
     if config.model.max_length <= config.rollout.max_tokens:
         raise UserError(
             f"model.max_length = {config.model.max_length} must be more than rollout.max_tokens = "
             f"{config.rollout.max_tokens}: the prompt comes before the answer"
         )
+    if config.init_adapter and Path(config.init_adapter).is_dir():
+        check_adapter(Path(config.init_adapter))
+        if local_directory(config.model.path):
+            provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
+    if data is not None or is_bundled(config.data.benchmark):
+        for split in ("train", "dev"):
+            load_examples(config.data.benchmark, split, data)
 
 
 def process_memory(config: RlConfig, shape: ModelShape, device: Device) -> dict[str, dict[str, int]]:
     """Bytes by process and part. On "cpu" the parts are in the node's memory, and nothing is CUDA's."""
     parts = {
-        "learner": memory.learner_memory(config, shape),
-        "engine": engine_memory(memory.served(config, shape), config.engine.kv_cache_gib),
+        LEARNER: memory.learner_memory(config, shape),
+        ENGINE: engine_memory(memory.served(config, shape), config.engine.kv_cache_gib),
         EXPORT: export_memory(shape, config.model.dtype, config.model.quantization, host=device == "cpu"),
     }
     if device == "cpu":
@@ -131,10 +124,11 @@ def process_memory(config: RlConfig, shape: ModelShape, device: Device) -> dict[
 def host_bytes(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes of a node's memory that each kind of process takes beside its GPU's."""
     export = export_memory(shape, config.model.dtype, config.model.quantization, host=True)
+    cuda = round(memory.CUDA_HOST_GIB * GIB)
     more = {
         "driver": memory.object_store_bytes(config, shape),
-        "learner": round(memory.CUDA_HOST_GIB * GIB),
-        "engine": round(memory.CUDA_HOST_GIB * GIB) + sum(export.values()),
+        LEARNER: cuda,
+        ENGINE: cuda + sum(export.values()),
     }
     return {process: round(own * GIB) + more.get(process, 0) for process, own in memory.PROCESS_GIB.items()}
 
@@ -143,44 +137,20 @@ def layouts(
     config: RlConfig, parts: Mapping[str, Mapping[str, int]], device: Device, host: Mapping[str, int]
 ) -> dict[str, list[Bundle]]:
     """cpu; or each on a GPU of its own, and where there are just two of them also both on one."""
-    learner = sum(parts["learner"].values())
-    engine = max(sum(part.values()) for name, part in parts.items() if name.startswith("engine"))
-    ranks, engines, parallel = config.learner.ranks, config.engine.replicas, config.engine.tensor_parallel
-    rewards = Bundle("reward worker", config.reward.least_workers, CPUS, 0, 0, host["reward worker"])
-    both = [
-        Bundle("learner", ranks, CPUS, 1, learner, host["learner"]),
-        Bundle("engine", engines, CPUS, parallel, engine, host["engine"]),
-    ]
+    gpu = {LEARNER: sum(parts[LEARNER].values()), REWARD: 0}
+    gpu[ENGINE] = max(sum(part.values()) for name, part in parts.items() if name.startswith(ENGINE))
+    engine = config.engine
     if device == "cpu":
         own = {name: round(gib * GIB) for name, gib in memory.PROCESS_GIB.items()}
-        moved = [replace(b, gpus=0, gpu_bytes=0, host_bytes=own[b.name] + b.gpu_bytes) for b in both]
-        return {"on CPUs": [*moved, rewards]}
-    apart = {"a GPU each": [*both, rewards]}
-    if (ranks, engines, parallel) != (1, 1, 1):
-        return apart
-    return apart | {"one GPU for both": [*(replace(b, gpus=0.5) for b in both), rewards]}
-
-
-def as_json(plan: Plan) -> dict[str, Any]:
-    """What `cluster.plan` and `cluster.submit` read."""
-    rollout = plan.config.rollout
+        asked = Placement(0, 0).requests(config, config.reward.least_workers)
+        return {"on CPUs": [replace(b, host_bytes=own[b.name] + gpu[b.name]) for b in asked]}
+    ways = {"a GPU each": Placement(1, engine.tensor_parallel)}
+    if (config.learner.ranks, engine.replicas, engine.tensor_parallel) == (1, 1, 1):
+        ways["one GPU for both"] = Placement(0.5, 0.5)
+    asked_by = {way: where.requests(config, config.reward.least_workers) for way, where in ways.items()}
     return {
-        "model": plan.config.model.path,
-        "device": plan.device,
-        "steps": plan.config.steps,
-        "samples_per_step": rollout.questions * rollout.samples,
-        "layouts": [
-            {"name": name, "bundles": [asdict(bundle) for bundle in bundles]} for name, bundles in plan.layouts.items()
-        ],
-        "memory": plan.memory,
-        "disk": plan.disk,
-        "driver_host_bytes": plan.driver_bytes,
-        "published_bytes": plan.published,
-        "reduced_bytes": plan.reduced,
-        "kv_tokens": plan.kv_tokens,
-        "needs_data": plan.needs_data,
-        "paths": plan.paths,
-        "text": format_plan(plan),
+        way: [replace(b, gpu_bytes=gpu[b.name], host_bytes=host[b.name]) for b in asked]
+        for way, asked in asked_by.items()
     }
 
 
@@ -190,33 +160,25 @@ def format_plan(plan: Plan) -> str:
     lines = [
         f"{config.model.path} ({config.model.quantization}, {config.model.dtype}) on {config.data.benchmark}: "
         f"{config.steps} steps of {config.rollout.questions} questions × {config.rollout.samples} samples",
+        f"parameters {plan.parameters:,}; trainable {plan.trainable:,}, "
+        f"{memory.BYTES[config.model.dtype] * plan.trainable / 2**20:,.1f} MiB to each engine per step",
         *_bundle_lines(plan.layouts),
     ]
     where = "GPU" if plan.device == "cuda" else "host"
     for process, parts in plan.memory.items():
-        lines += _part_lines(f"{where} memory, {process}, GiB", parts)
-    lines += _part_lines("disk, GiB", plan.disk)
+        lines += part_lines(f"{where} memory, {process}, GiB", {**parts, "total": sum(parts.values())})
     lines.append(f"a learner's longest micro-batch: {memory.micro_batch_tokens(config):,} tokens")
     lines.append(_kv_line(plan))
-    lines.append(f"published per step: {plan.published / 2**20:,.1f} MiB to {config.engine.replicas} engine(s)")
-    if plan.reduced:
-        lines.append(f"all-reduced per step: {plan.reduced / 2**20:,.1f} MiB by each of {config.learner.ranks} ranks")
+    lines.append(f"disk: {plan.checkpoints / GIB:.3f} GiB for {config.checkpoint.keep + 1} checkpoints")
     return "\n".join(lines)
 
 
-def _bundle_lines(layouts: Mapping[str, Sequence[Bundle]]) -> list[str]:
-    lines = []
+def _bundle_lines(layouts: Mapping[str, Sequence[Bundle]]) -> Iterator[str]:
     for name, bundles in layouts.items():
-        lines.append(f"bundles, {name}:        count  CPU  GPU  GPU memory  host memory, GiB")
+        yield f"bundles, {name}:        count  CPU  GPU  GPU memory  host memory, GiB"
         for b in bundles:
             memories = f"{b.gpu_bytes / GIB:>10.1f}  {b.host_bytes / GIB:>11.1f}"
-            lines.append(f"  {b.name:<{len(name) + 15}}{b.count:>6} {b.cpus:>4g} {b.gpus:>4g}  {memories}")
-    return lines
-
-
-def _part_lines(title: str, parts: Mapping[str, int]) -> list[str]:
-    rows = [f"  {part:<62}{size / GIB:>9.3f}" for part, size in parts.items() if size]
-    return [title, *rows, f"  {'total':<62}{sum(parts.values()) / GIB:>9.3f}"]
+            yield f"  {b.name:<{len(name) + 15}}{b.count:>6} {b.cpus:>4g} {b.gpus:>4g}  {memories}"
 
 
 def _kv_line(plan: Plan) -> str:
@@ -225,13 +187,6 @@ def _kv_line(plan: Plan) -> str:
     if plan.kv_tokens < plan.config.model.max_length:
         return f"{held}: TOO SMALL for one context of {plan.config.model.max_length}, raise engine.kv_cache_gib"
     return held
-
-
-def _setting(config: RlConfig, key: str) -> Any:
-    value: Any = config
-    for name in key.split("."):
-        value = getattr(value, name)
-    return value
 
 
 if __name__ == "__main__":

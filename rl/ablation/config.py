@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from evaluation.errors import UserError
 from rl.config import RlConfig
-from sft.config import NAME, Settings, SftConfig
+from sft.config import NAME, ReadFile, Settings, SftConfig, WrittenFile
 from sft.settings.file import leaves, load_config
 from sft.settings.table import known_keys
 
@@ -61,11 +61,11 @@ class AblationConfig(Settings):
 
     command: ClassVar[str] = "rl.ablate"
     name: str = Field(pattern=NAME, description="results go to <dir>/<name>")
-    dir: str = Field("runs", description="folder of all runs")
+    dir: WrittenFile = Field("runs", description="folder of all runs")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="run.seed of each repetition")
     jobs: int = Field(1, ge=1, le=64, description="runs at once; each gets cores / jobs threads")
-    sft: str = Field(description="TOML file of sft.train")
-    rl: str = Field(description="TOML file of rl.train")
+    sft: ReadFile = Field(description="TOML file of sft.train")
+    rl: ReadFile = Field(description="TOML file of rl.train")
     sft_set: tuple[str, ...] = Field((), description="overrides of the SFT file for all variants")
     rl_set: tuple[str, ...] = Field((), description="overrides of the RL file for all variants")
     variants: tuple[Variant, ...] = Field(min_length=1, description="what is compared: name, set and rl of each")

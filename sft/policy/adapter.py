@@ -16,7 +16,6 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from evaluation.errors import UserError
-from sft.policy.generator import snap_rank
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 Shapes = Mapping[str, tuple[int, ...]]
@@ -31,6 +30,15 @@ _PLAIN = frozenset(_SETTINGS_OF_PLAIN_LORA.split())
 _INITS = ("gaussian", "eva", "orthogonal", "mica")  # those that leave the base as it is; PiSSA, OLoRA … change it
 _NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 _FLOATS = ("F64", "F32", "F16", "BF16")
+ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's LoRA slots come in these sizes
+
+
+def snap_rank(rank: int) -> int:
+    """The smallest LoRA rank that vLLM allows and that is at least `rank`."""
+    for allowed in ALLOWED_RANKS:
+        if rank <= allowed:
+            return allowed
+    raise UserError(f"the LoRA rank must be at most {ALLOWED_RANKS[-1]}, got {rank}")
 
 
 def check_adapter(directory: Path, model: Path | None = None) -> None:

@@ -7,20 +7,21 @@ graphs are estimates that no GPU has confirmed.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 
+from cluster.fit import GIB, USABLE
 from cluster.resources import gpu_memory, machine
 from evaluation.errors import UserError
+from sft.policy.adapter import snap_rank
 from sft.policy.device import detect
-from sft.policy.generator import GeneratorConfig, snap_rank
+from sft.policy.generator import GeneratorConfig
 from sft.policy.shapes import ModelShape
 
-GIB = 2**30
 BYTES = {"bfloat16": 2, "float32": 4}
 CONTEXT_GIB = 0.8  # what CUDA, cuBLAS and bitsandbytes hold before the first weight
 GRAPHS_GIB = 0.6  # CUDA graphs of an engine with LoRA
 BATCH_TOKENS = 8192  # of one forward, at least
-USABLE = 0.95  # of a GPU's memory: the rest goes to fragmentation
 ON_CPU_GIB = 0.5
 
 
@@ -102,26 +103,34 @@ def kv_cache_gib(served: Served, total_gib: float) -> float:
     return min(left, served.sequences * least) / GIB
 
 
-def check_kv_cache(setting: str, kv_cache_gib: float, served: Served, total: int) -> None:
+def check_kv_cache(setting: str, kv_cache_gib: float, total: int, served: Served | None = None) -> None:
     """UserError for a KV cache that cannot be: it does not hold one context, or is more than `total` bytes of memory
-    can hold beside the weights. Whether all else fits in is an estimate, and no reason to refuse."""
-    asked, least = kv_cache_gib * GIB, served.kv_token * served.max_length
-    left = max(0.0, (USABLE * total - served.weights) / GIB)
-    if asked < least:
+    can hold beside the weights. Whether all else fits in is an estimate, and no reason to refuse.
+
+    served: None where the model's shape is not known; then it must be less than the memory.
+    """
+    least, weights = (served.kv_token * served.max_length, served.weights) if served else (0, 0)
+    left = max(0.0, ((USABLE if served else 1) * total - weights) / GIB)
+    if kv_cache_gib * GIB < least:
+        assert served is not None
         raise UserError(
             f"{setting} = {kv_cache_gib:g} GiB is too small: one context of model.max_length = {served.max_length} "
             f"tokens takes {least / GIB:.2g} GiB, so raise it to that at least"
         )
     if kv_cache_gib > left:
+        beside = f"beside {weights / GIB:.2g} GiB of weights " * bool(served)
         raise UserError(
-            f"{setting} = {kv_cache_gib:g} GiB is more than there is: beside {served.weights / GIB:.2g} GiB of weights "
-            f"the {total / GIB:.3g} GiB of memory here leave {left:.3g}, so lower it"
+            f"{setting} = {kv_cache_gib:g} GiB is more than there is: {beside}the {total / GIB:.3g} GiB of memory here "
+            f"leave {left:.3g}, so lower it"
         )
 
 
-def check_here(setting: str, kv_cache_gib: float, served: Served) -> None:
-    """`check_kv_cache` on this machine, in the dtype that it computes in. UserError likewise."""
+def check_here(setting: str, kv_cache_gib: float, served: Served | None = None, engines: int = 1) -> None:
+    """`check_kv_cache` on this machine, whose memory the engines share where there is no GPU, in the dtype that it
+    computes in. A cluster elsewhere is not looked into: of its nodes only the engine itself can tell."""
+    if os.environ.get("RAY_ADDRESS"):
+        return
     gpus = gpu_memory() if machine().gpus else []
-    if not gpus:
+    if served and not gpus:
         served = replace(served, dtype=detect().computes_in(served.dtype))
-    check_kv_cache(setting, kv_cache_gib, served, max(gpus, default=machine().memory_bytes))
+    check_kv_cache(setting, kv_cache_gib, max(gpus, default=machine().memory_bytes // engines), served)

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import UserError
+from sft.policy.adapter import snap_rank
 from sft.policy.chat import Chat
 from sft.policy.device import detect, release_memory
 from sft.policy.directories import HeldDirectory, roomy
@@ -49,7 +50,6 @@ __all__ = [
     "VersionNotLoaded",
 ]
 
-ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's LoRA slots come in these sizes
 _ASKED_OF_GPU = 0.05
 """vLLM refuses to start unless this share of the GPU is free. What it takes is weights and kv_cache_gib, so that a
 learner may hold the rest."""
@@ -356,14 +356,6 @@ def adapter_modules(adapter: bytes) -> list[str]:
 
     suffix = ".lora_A.weight"
     return sorted(name.removesuffix(suffix) for name, a in load(adapter).items() if name.endswith(suffix) and a.any())
-
-
-def snap_rank(rank: int) -> int:
-    """The smallest LoRA rank that vLLM allows and that is at least `rank`."""
-    for allowed in ALLOWED_RANKS:
-        if rank <= allowed:
-            return allowed
-    raise UserError(f"the LoRA rank must be at most {ALLOWED_RANKS[-1]}, got {rank}")
 
 
 def _start_engine(config: GeneratorConfig) -> Any:

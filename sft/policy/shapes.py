@@ -1,6 +1,6 @@
-"""The shapes of models: how many weights, in which matrices. From a table of published models, or from a config.json.
+"""The shapes of models: how many weights, in which matrices.
 
-No weights are read or made: a local model is built on torch's meta device, where tensors have a shape but no memory.
+No weights are read or made: a model is built on torch's meta device, where tensors have a shape but no memory.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,61 +63,29 @@ class ModelShape:
         return sum(rank * (linear.inputs + linear.outputs) * linear.count for linear in self.linears)
 
 
-@dataclass(frozen=True)
-class Published:
-    """An architecture as its config.json states it.
-
-    vocab: rows of the embedding; fused: one matrix for q, k, v and one for gate, up (Phi-3); qkv_bias: Qwen2.5.
-    """
-
-    hidden: int
-    layers: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-    tied: bool = False
-    fused: bool = False
-    qkv_bias: bool = False
-
-    @property
-    def shape(self) -> ModelShape:
-        sizes = self._layer_linears()
-        linears = _grouped([size for size in sizes for _ in range(self.layers)])
-        bias = (self.heads + 2 * self.kv_heads) * self.head_dim if self.qkv_bias else 0
-        per_layer = sum(inputs * outputs for inputs, outputs in sizes) + bias + 2 * self.hidden  # two norms
-        embeddings = self.vocab * self.hidden * (1 if self.tied else 2)
-        return ModelShape(
-            hidden=self.hidden,
-            layers=self.layers,
-            intermediate=self.intermediate,
-            query=self.heads * self.head_dim,
-            key=self.kv_heads * self.head_dim,
-            vocab=self.vocab,
-            parameters=self.layers * per_layer + embeddings + self.hidden,  # the last norm
-            linears=linears,
-        )
-
-    def _layer_linears(self) -> list[tuple[int, int]]:
-        """(inputs, outputs) of each linear layer of one block."""
-        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        outer = [(query, self.hidden), (self.intermediate, self.hidden)]
-        if self.fused:
-            return [*outer, (self.hidden, query + 2 * key), (self.hidden, 2 * self.intermediate)]
-        return [*outer, *[(self.hidden, width) for width in (query, key, key, self.intermediate, self.intermediate)]]
-
-
-# hidden, layers, intermediate, heads, kv heads, head dim, vocab: from the config.json of each model.
-PUBLISHED = {
-    "Qwen/Qwen2.5-Coder-0.5B-Instruct": Published(896, 24, 4864, 14, 2, 64, 151936, tied=True, qkv_bias=True),
-    "Qwen/Qwen2.5-Coder-1.5B-Instruct": Published(1536, 28, 8960, 12, 2, 128, 151936, tied=True, qkv_bias=True),
-    "Qwen/Qwen2.5-Coder-3B-Instruct": Published(2048, 36, 11008, 16, 2, 128, 151936, tied=True, qkv_bias=True),
-    "Qwen/Qwen2.5-Coder-7B-Instruct": Published(3584, 28, 18944, 28, 4, 128, 152064, qkv_bias=True),
-    "meta-llama/Llama-3.1-8B-Instruct": Published(4096, 32, 14336, 32, 8, 128, 128256),
-    "mistralai/Mistral-7B-Instruct-v0.3": Published(4096, 32, 14336, 32, 8, 128, 32768),
-    "microsoft/Phi-3-mini-4k-instruct": Published(3072, 32, 8192, 32, 32, 96, 32064, fused=True),
+# Of models that need not be on this disk: the type and these settings of each one's config.json.
+SETTINGS = (
+    "hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "num_key_value_heads", "vocab_size",
+    "tie_word_embeddings",
+)  # fmt: skip
+PUBLISHED: dict[str, tuple[str, tuple[int, ...]]] = {
+    "Qwen/Qwen2.5-Coder-0.5B-Instruct": ("qwen2", (896, 24, 4864, 14, 2, 151936, True)),
+    "Qwen/Qwen2.5-Coder-1.5B-Instruct": ("qwen2", (1536, 28, 8960, 12, 2, 151936, True)),
+    "Qwen/Qwen2.5-Coder-3B-Instruct": ("qwen2", (2048, 36, 11008, 16, 2, 151936, True)),
+    "Qwen/Qwen2.5-Coder-7B-Instruct": ("qwen2", (3584, 28, 18944, 28, 4, 152064, False)),
+    "meta-llama/Llama-3.1-8B-Instruct": ("llama", (4096, 32, 14336, 32, 8, 128256, False)),
+    "mistralai/Mistral-7B-Instruct-v0.3": ("mistral", (4096, 32, 14336, 32, 8, 32768, False)),
+    "microsoft/Phi-3-mini-4k-instruct": ("phi3", (3072, 32, 8192, 32, 32, 32064, False)),
 }
+
+
+@cache
+def published_shape(name: str) -> ModelShape:
+    """The shape of one of PUBLISHED."""
+    from transformers import AutoConfig
+
+    kind, values = PUBLISHED[name]
+    return shape_of_config(AutoConfig.for_model(kind, pad_token_id=0, **dict(zip(SETTINGS, values, strict=True))))
 
 
 def shape_of(path: str) -> ModelShape:
@@ -125,7 +94,7 @@ def shape_of(path: str) -> ModelShape:
     if directory is not None:
         return local_shape(directory)
     if path in PUBLISHED:
-        return PUBLISHED[path].shape
+        return published_shape(path)
     raise UserError(
         f"the model {path} is neither a directory with config.json nor in the local Hugging Face cache, and its shape "
         f"is not known: give such a directory as model.path, or one of {', '.join(PUBLISHED)}"

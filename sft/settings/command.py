@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from cluster.needs import File, Needs
 from evaluation.command import CommandLine, add_data
+from sft.config import NamesFile
 from sft.settings.file import load_config
 from sft.settings.meant import meant
 from sft.settings.table import as_text, known_keys
@@ -19,11 +22,18 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 class ConfigCommand(CommandLine, Generic[Config]):
-    """example: a config that ships with the project."""
+    """example: a config that ships with the project; needs: counts what the arguments ask of a cluster."""
 
-    def __init__(self, module: str, about: str, config: type[Config], example: str) -> None:
+    def __init__(
+        self,
+        module: str,
+        about: str,
+        config: type[Config],
+        example: str,
+        needs: Callable[[Config, argparse.Namespace], Needs] | None = None,
+    ) -> None:
         super().__init__(module, about)
-        self.config = config
+        self.config, self.needs = config, needs
         self.add_argument("--config", type=Path, required=True, metavar="FILE", help=f"TOML file, e.g. {example}")
         self.add_argument("--settings", action=_Settings, nargs=0, help="list all settings: default, range, meaning")
         self.add_argument(
@@ -36,12 +46,17 @@ class ConfigCommand(CommandLine, Generic[Config]):
         return self
 
     def read(self, argv: Sequence[str] | None) -> tuple[Config, argparse.Namespace]:
-        """The checked settings, and the other arguments."""
+        """The checked settings, and the other arguments. With --needs, the answer is printed, and the command ends."""
         words = sys.argv[1:] if argv is None else list(argv)
+        self.relax(words)
         for word, after in zip(words, [*words[1:], ""], strict=True):
             self._refuse_setting_as_option(word, after)
         args = self.parse_intermixed_args(words)
-        return load_config(self.config, args.config, args.overrides), args
+        config = load_config(self.config, args.config, args.overrides)
+        if args.needs:
+            counted = self.needs(config, args) if self.needs else Needs({})
+            self.answer(replace(counted, files=[*self.files(args), *named_files(config)]))
+        return config, args
 
     def _refuse_setting_as_option(self, word: str, after: str) -> None:
         """--steps 5: settings are written without dashes."""
@@ -51,6 +66,16 @@ class ConfigCommand(CommandLine, Generic[Config]):
         if key := meant(option.removeprefix("--"), list(known_keys(self.config))):
             value = value if equals else "…" if after.startswith("-") or "=" in after or not after else after
             self.error(f"there is no option {option}: settings are given without dashes, as {key}={value}")
+
+
+def named_files(config: BaseModel, prefix: str = "") -> Iterator[File]:
+    """Of the settings, those that name files."""
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from named_files(value, f"{prefix}{name}.")
+        uses = [one.use for one in field.metadata if isinstance(one, NamesFile)]
+        yield from (File(prefix + name, value, use) for use in uses if value)
 
 
 class _Settings(argparse.Action):

@@ -10,7 +10,8 @@ from evaluation.errors import exit_on_user_error
 from evaluation.stop import stoppable
 from sft import finished
 from sft.config import SftConfig
-from sft.ready import check_inputs, check_kv_cache, check_outputs
+from sft.policy.engine_memory import check_here
+from sft.ready import check_inputs, check_outputs
 from sft.settings.command import ConfigCommand
 
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_inputs(config.model, config.data, args.data, config.init_adapter)
     check_outputs(config.run)
     if config.dev.every:
-        check_kv_cache("dev.kv_cache_gib", config.dev.kv_cache_gib)
+        check_here("dev.kv_cache_gib", config.dev.kv_cache_gib)
     with recorded(), stoppable():
         from sft.train.driver import train
 

@@ -27,8 +27,7 @@ import peft
 import transformers
 
 from evaluation import console
-from evaluation.benchmarks import Example, load_examples
-from evaluation.check_data import read_actions
+from evaluation.benchmarks import Example
 from evaluation.console import Count, log_to
 from evaluation.errors import UserError
 from evaluation.stop import keeps
@@ -36,7 +35,7 @@ from evaluation.usable import check_golds, useless
 from graph.introspect import is_declared
 from sft import finished, warm_start
 from sft.augment import Faces, multiplied
-from sft.config import DataConfig, SftConfig
+from sft.config import SftConfig
 from sft.dev import DevEvaluator
 from sft.documents import documents
 from sft.plan import require_dev_engine
@@ -47,6 +46,7 @@ from sft.policy.device import allocator, detect
 from sft.policy.encoder import PromptEncoder, TrainingExample, training_examples
 from sft.policy.stores import Folder
 from sft.progress import DevWatch, Progress
+from sft.questions import chosen_examples
 from sft.report import markdown
 from sft.run_lock import locked
 from sft.settings.file import leaves, write_resolved
@@ -131,21 +131,6 @@ def _prepare(config: SftConfig, data: Path | None) -> Job:
         warm_start.check_on_every_layer(model, start)
     trainer = AnswerTrainer(config, model, tokenizer, items, identity)
     return Job(config, model, trainer, items, golds, dropped, dev, resumed)
-
-
-def chosen_examples(data: DataConfig, seed: int, directory: Path | None) -> list[Example]:
-    """The training questions, or data.max_examples of them drawn with the seed, in the order of the file.
-
-    Those that data.checked says to drop are left out; a gold that makes a weak reward is still a query to learn from.
-    """
-    examples = load_examples(data.benchmark, "train", directory, rows=False)
-    if data.checked:
-        actions = read_actions(Path(data.checked), examples)
-        examples = [example for example in examples if actions.get(example.id) != "drop"]
-    if data.max_examples == 0 or data.max_examples >= len(examples):
-        return examples
-    places = random.Random(seed).sample(range(len(examples)), data.max_examples)
-    return [examples[place] for place in sorted(places)]
 
 
 def checked_golds(run_dir: Path, examples: Sequence[Example]) -> Golds:

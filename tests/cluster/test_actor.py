@@ -95,7 +95,7 @@ def test_a_restarted_actor_is_a_new_object_in_a_new_process() -> None:
 
 def test_a_request_that_no_node_can_meet_is_refused_at_once_naming_both_sides() -> None:
     started = time.monotonic()
-    with pytest.raises(ResourcesMissing, match=r"(?s)engine \(1 CPU and 3 GPU\).*node 0: 4 CPU, 0 GPU"):
+    with pytest.raises(ResourcesMissing, match=r"(?s)no room for engine \(1 CPU, 3 GPU\).*node 0: 4 CPU, 0 GPU"):
         spawn(Counter, name="engine", num_cpus=1, num_gpus=3)
     assert time.monotonic() - started < 30
 

@@ -10,7 +10,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from cluster.dashboard import default_address
-from cluster.paths import module_of, option
+from cluster.needs import module_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTERS = ROOT / "cluster" / "clusters"
@@ -68,8 +68,7 @@ def test_the_ray_job_runs_our_command_on_gpus_with_a_token_and_the_pinned_ray() 
 def test_the_ray_jobs_entrypoint_names_a_shipped_config_and_absolute_paths() -> None:
     job = next(yaml.safe_load_all((CLUSTERS / "kuberay-rayjob.yaml").read_text()))
     words = shlex.split(job["spec"]["entrypoint"])
-    config = option(words, "--config")
-    assert module_of(words) == "rl.train" and config and (ROOT / config).is_file()
+    assert module_of(words) == "rl.train" and (ROOT / words[words.index("--config") + 1]).is_file()
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     assert {"run.dir", "init_adapter"} == set(settings)
-    assert all(value.startswith("/data/") for value in [*settings.values(), option(words, "--data") or ""])
+    assert all(value.startswith("/data/") for value in [*settings.values(), words[words.index("--data") + 1]])

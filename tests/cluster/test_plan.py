@@ -1,5 +1,3 @@
-import functools
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +6,11 @@ import pytest
 
 from cluster.dashboard import parse_nodes
 from cluster.errors import ClusterError
-from cluster.fit import GIB, Bundle, Misfit, Node, fit, fitting_layout, nodes_of
-from cluster.plan import cost_lines, main, read_plan, this_machine, verdict_lines
+from cluster.fit import GIB, Bundle, Misfit, Node, fit
+from cluster.needs import File, Needs, ask
+from cluster.plan import main, nodes_of, this_machine, verdict_lines
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = str(ROOT / "rl" / "configs" / "tiny.toml")
 LEARNER = Bundle("learner", cpus=2, gpus=1, gpu_bytes=20 * GIB, host_bytes=4 * GIB)
 ENGINE = Bundle("engine", cpus=2, gpus=1, gpu_bytes=15 * GIB, host_bytes=4 * GIB)
 REWARDS = Bundle("reward worker", count=4, cpus=1, host_bytes=GIB)
@@ -56,8 +54,8 @@ def test_an_engine_over_two_gpus_needs_both_on_one_node() -> None:
 
 def test_host_memory_counts_too_and_the_driver_takes_its_part_of_the_head() -> None:
     nodes = [Node("head", 8, 1, 6 * GIB, 24 * GIB)]
-    assert fit([LEARNER], nodes, driver_bytes=GIB) is None
-    misfit = fit([LEARNER], nodes, driver_bytes=3 * GIB)
+    assert fit([LEARNER], nodes, Bundle("driver", host_bytes=GIB)) is None
+    misfit = fit([LEARNER], nodes, Bundle("driver", host_bytes=3 * GIB))
     assert misfit and "4.0 GiB of host memory (3.0 GiB left)" in str(misfit)
 
 
@@ -66,23 +64,30 @@ def test_unknown_gpu_memory_is_not_held_against_a_node_and_no_node_at_all_is_sai
     assert "there is no node" in str(fit([LEARNER], []))
 
 
+def test_a_driver_with_slots_of_its_own_goes_where_there_is_room_and_before_the_others() -> None:
+    nodes = [Node("head", 4, 0, 8 * GIB), Node("worker", 4, 1, 64 * GIB, 24 * GIB)]
+    driver = Bundle("training", cpus=1, gpus=1, gpu_bytes=20 * GIB)
+    assert fit([], nodes, driver) is None
+    misfit = fit([LEARNER], nodes, driver)
+    assert misfit and misfit.bundle is LEARNER and misfit.lacks[1] == "worker: 1 GPU (0 left)"
+    assert "no room for training (1 CPU, 1 GPU with 20.0 GiB)" in str(fit([], nodes[:1], driver))
+
+
 def test_the_first_layout_that_fits_wins_and_the_others_say_why_not() -> None:
-    def layout(name: str, *bundles: Bundle) -> dict[str, Any]:
-        return {"name": name, "bundles": [vars(bundle) for bundle in bundles]}
-
     shared = [replace(LEARNER, gpus=0.5), replace(ENGINE, gpus=0.5)]
-    plan = {"layouts": [layout("apart", LEARNER, ENGINE), layout("shared", *shared)], "driver_host_bytes": GIB}
-    chosen, tried = fitting_layout(plan, nodes_of("1x80GB"))
+    needs = Needs({"apart": [LEARNER, ENGINE], "shared": shared}, Bundle("driver", host_bytes=GIB))
+    chosen, tried = needs.layout_on(nodes_of("1x80GB"))
     assert chosen == "shared" and tried["shared"] is None and "engine" in str(tried["apart"])
-    lines = verdict_lines(nodes_of("1x24GB"), *fitting_layout(plan, nodes_of("1x24GB")))
+    lines = verdict_lines(nodes_of("1x24GB"), *needs.layout_on(nodes_of("1x24GB")))
     assert lines[-1].startswith("DOES NOT FIT")
+    assert Needs({}).layout_on(nodes_of("1x24GB")) == ("one process", {"one process": None})
 
 
-def test_hours_and_cost_are_steps_times_seconds_times_all_gpus() -> None:
-    # 200 steps x 90 s = 5 h; 5 h x 8 GPUs x 2.5 = 100
-    hours, cost = cost_lines(200, 90, 8, 2.5)
-    assert hours.startswith("hours: 5.00") and cost.startswith("cost: 100.00 for 8 GPU(s)")
-    assert "--seconds-per-step" in cost_lines(200, None, 8, 2.5)[0]
+def test_needs_are_read_as_they_are_written_and_most_may_be_left_out() -> None:
+    files = [File("--data", "bank", "read"), File("run.dir", "runs", "written")]
+    needs = Needs({"apart": [LEARNER, REWARDS]}, Bundle("driver", gpus=1), files, "two lines\nof text")
+    assert Needs.from_json(needs.as_json()) == needs
+    assert Needs.from_json('{"files": []}') == Needs({}, files=[])
 
 
 def test_the_dashboards_nodes_are_read_with_their_gpus_memory_and_without_dead_ones() -> None:
@@ -101,28 +106,63 @@ def test_the_dashboards_nodes_are_read_with_their_gpus_memory_and_without_dead_o
     assert (worker.gpus, worker.gpu_bytes, worker.memory_bytes) == (2, 81559 << 20, 64 * GIB)
 
 
-@pytest.fixture(scope="module")
-def tiny() -> dict[str, Any]:
-    return read_plan(["--config", TINY, "reward.workers=3"], ROOT)
+# A command of anybody's: it answers, or does not know the option, or refuses its arguments.
+COMMAND = """
+import argparse, json, sys
+def main(argv=None):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--config")
+    {option}
+    args = parser.parse_args(argv)
+    bundle = {"name": "reader", "count": args.rows, "cpus": 1}
+    print("reading", args.config)
+    print(json.dumps({"layouts": [{"name": "on CPUs", "bundles": [bundle]}], "files": [], "about": "1 page"}))
+main() if __name__ == "__main__" else None
+"""
 
 
-def test_a_run_on_this_machine_has_the_slots_that_it_asks_for(tiny: dict[str, Any]) -> None:
-    here = this_machine(tiny)
-    assert here.cpus >= 1 + 1 + 3 and fit([Bundle(**b) for b in tiny["layouts"][0]["bundles"]], [here]) is None
-    json.dumps(tiny)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, option in (("knows", 'parser.add_argument("--needs")'), ("ignorant", "")):
+        (tmp_path / f"{name}.py").write_text(COMMAND.replace("{option}", option))
+    (tmp_path / "starts.py").write_text("import pathlib; pathlib.Path('started').touch()")
+    return tmp_path
 
 
-def test_the_command_says_what_fits_what_does_not_and_what_it_costs(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_command_is_asked_and_one_that_does_not_answer_is_not_started(folder: Path) -> None:
+    found = ask(["python", "-m", "knows", "--rows", "3"], folder)
+    assert found == Needs({"on CPUs": [Bundle("reader", 3, cpus=1)]}, files=[], about="1 page")
+    assert ask(["python", "-m", "ignorant"], folder) is None
+    assert ask(["python", "-m", "starts"], folder) is None and not (folder / "started").exists()
+    assert ask(["bash", "-c", "true"], folder) is None and ask(["python", "-m", "pydoc"], folder) is None
+    with pytest.raises(ClusterError, match="invalid int value: 'many'"):
+        ask(["python", "-m", "knows", "--rows", "many"], folder)
+
+
+def test_the_plan_of_any_command_says_what_it_takes_and_whether_it_fits(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(ROOT)
-    once = functools.cache(lambda *arguments: read_plan(arguments))  # it takes seconds
-    monkeypatch.setattr("cluster.plan.read_plan", lambda arguments: once(*arguments))
-    config = ["--config", str(ROOT / "rl" / "configs" / "qwen2.5-coder-7b-spider.toml")]
-    price = ["--gpu-hour-price", "2", "--seconds-per-step", "36"]
-    assert main([*config, "--nodes", "1x80GB", *price]) == 0
+    monkeypatch.chdir(folder)
+    asked = ["--", "python", "-m", "knows", "--rows"]
+    assert main(["--nodes", "1x24GB", *asked, "8"]) == 0
+    assert capsys.readouterr().out.startswith("1 page\nthere:\n  node 0: 8 CPU, 1 GPU of 24.0 GiB")
+    assert main(["--nodes", "1x24GB", *asked, "9"]) == 1
+    assert "no room for reader 9 of 9 (1 CPU)" in (said := capsys.readouterr().out) and "DOES NOT FIT" in said
+    assert main(["--", "python", "-m", "ignorant"]) == 2
+    assert "ignorant does not say what it needs" in capsys.readouterr().err
+
+
+def test_a_run_on_this_machine_has_the_slots_that_it_asks_for() -> None:
+    needs = Needs({"on CPUs": [Bundle("learner", cpus=1), Bundle("reward worker", 300, cpus=1)]})
+    here = this_machine(needs)
+    assert here.cpus >= 301 and needs.layout_on([here])[0] == "on CPUs"
+
+
+def test_without_a_command_the_one_of_pyproject_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(ROOT / "rl" / "configs" / "qwen2.5-coder-7b-spider.toml")
+    assert main(["--config", config, "--nodes", "1x80GB", "--data", "/on/the/head"]) == 0
     said = capsys.readouterr().out
-    assert "one GPU for both: FITS" in said and "weights, bfloat16" in said
-    assert "hours: 2.00 for 200 steps" in said and "cost: 4.00 for 1 GPU(s)" in said
-    assert main([*config, "--nodes", "1x24GB"]) == 1
-    assert "DOES NOT FIT" in capsys.readouterr().out
+    assert "one GPU for both: FITS" in said and "weights, bfloat16" in said and "7,615,616,512" in said
+    assert main(["--config", config, "stps=3"]) == 2
+    assert capsys.readouterr().err == "error: the command line: unknown key stps; did you mean steps?\n"

@@ -18,8 +18,9 @@ import pytest
 
 from cluster.dashboard import TIMEOUT_S
 from cluster.errors import ClusterError, PackageTooLarge
-from cluster.package import gather, stage
-from cluster.paths import Place, absolute_paths, insert_overrides, module_of, option, without_option
+from cluster.needs import File, Use
+from cluster.package import gather
+from cluster.paths import Place, absolute_path
 from tests.cluster.head import Head, free_port, ray_head
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,7 +141,7 @@ def test_ctrl_c_while_following_leaves_the_job_running_and_says_how_to_go_on(hea
 # ── the package
 
 
-def test_the_package_holds_code_alone_and_the_config_wherever_it_lies(tmp_path: Path) -> None:
+def test_the_package_holds_code_alone(tmp_path: Path) -> None:
     for name in (
         "rl/loop.py",
         "runs/x/weights.bin",
@@ -152,13 +153,10 @@ def test_the_package_holds_code_alone_and_the_config_wherever_it_lies(tmp_path: 
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    (tmp_path / "runs" / "my.toml").write_text("steps = 1")
-    package = gather(tmp_path, [tmp_path / "runs" / "my.toml"])
-    assert [str(file) for file in package.files] == ["a.toml", "rl/loop.py", "runs/my.toml"]
+    package = gather(tmp_path)
+    assert sorted(str(file.relative_to(tmp_path)) for file in package.sizes) == ["a.toml", "rl/loop.py"]
     assert package.holds(tmp_path / "rl") and not package.holds(tmp_path / "runs" / "x")
     assert not package.holds(tmp_path.parent)
-    staged = stage(package, tmp_path / "staged")
-    assert (staged / "runs" / "my.toml").read_text() == "steps = 1" and not (staged / ".env").exists()
 
 
 def test_a_package_that_is_too_large_names_its_largest_files(tmp_path: Path) -> None:
@@ -182,44 +180,52 @@ def place(tmp_path: Path, is_here: bool) -> Place:
     return Place(tmp_path, is_here, lambda path: path.is_relative_to(shipped), "the head gpu-7")
 
 
+def absolute(command: list[str], place: Place, *files: tuple[str, str, Use]) -> list[str]:
+    for name, value, use in files:
+        command, _ = absolute_path(command, File(name, value, use), place)
+    return command
+
+
 def test_on_this_machine_relative_paths_are_taken_from_here_unless_the_package_holds_them(tmp_path: Path) -> None:
     (tmp_path / "runs" / "warm").mkdir(parents=True)
     (tmp_path / "spider").mkdir()
     command = ["python", "-m", "rl.train", "--config", "rl/a.toml", "steps=3", "--data", "spider"]
-    settings = {
-        "run.dir": "runs",
-        "checkpoint.dir": "s3://bucket/runs",
-        "init_adapter": "runs/warm",
-        "model.path": "Qwen/Qwen2.5-Coder-7B",
-        "sft_metrics": "",
-    }
-    assert absolute_paths(command, settings, place(tmp_path, is_here=True)) == [
+    files: list[tuple[str, str, Use]] = [
+        ("--config", "rl/a.toml", "read"),
+        ("--data", "spider", "read"),
+        ("run.dir", "runs", "written"),
+        ("checkpoint.dir", "s3://bucket/runs", "written"),
+        ("init_adapter", "runs/warm", "read"),
+        ("model.path", "Qwen/Qwen2.5-Coder-7B", "model"),
+    ]
+    assert absolute(command, place(tmp_path, is_here=True), *files) == [
         "python", "-m", "rl.train", "--config", "rl/a.toml", "steps=3",
         f"run.dir={tmp_path}/runs", f"init_adapter={tmp_path}/runs/warm", "--data", f"{tmp_path}/spider",
     ]  # fmt: skip
 
 
+def test_a_path_is_found_as_option_as_setting_and_as_a_word_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a=b").mkdir()
+    (tmp_path / "c").mkdir()
+    here = place(tmp_path, is_here=True)
+    given = ["python", "-m", "m", "--data=c", "a=b", "--runs", "c", "a=b", "out=c"]
+    found = absolute(given, here, ("--data", "c", "read"), ("--runs", "c", "read"), ("out", "c", "written"))
+    assert found == [*given[:3], f"--data={tmp_path}/c", "a=b", "--runs", f"{tmp_path}/c", "a=b", f"out={tmp_path}/c"]
+    assert absolute(["python", "-m", "m", "c"], here, ("", "c", "read")) == ["python", "-m", "m", f"{tmp_path}/c"]
+    assert absolute(["python", "-m", "m"], here, ("out", "c", "written"))[3:] == [f"out={tmp_path}/c"]
+    assert absolute(["python", "-m", "m"], here, ("--out", "c", "written"))[3:] == ["--out", f"{tmp_path}/c"]
+
+
 def test_for_another_machine_relative_paths_are_refused_with_the_remedy(tmp_path: Path) -> None:
     elsewhere = place(tmp_path, is_here=False)
-    with pytest.raises(
-        ClusterError, match=r"run\.dir = runs must be absolute|run\.dir = runs must be an absolute.*gpu-7"
-    ):
-        absolute_paths(["python", "-m", "rl.train"], {"run.dir": "runs"}, elsewhere)
+    with pytest.raises(ClusterError, match=r"run\.dir = runs must be an absolute path: .*gpu-7.*run\.dir=/abs"):
+        absolute(["python", "-m", "rl.train"], elsewhere, ("run.dir", "runs", "written"))
     with pytest.raises(ClusterError, match="give --data /absolute/path"):
-        absolute_paths(["python", "-m", "rl.train", "--data=spider"], {}, elsewhere)
-    kept = {"run.dir": "/mnt/runs", "init_adapter": "/mnt/warm", "model.path": "rl/model"}
-    assert absolute_paths(["python"], kept, elsewhere) == ["python"]
+        absolute(["python", "-m", "rl.train", "--data=spider"], elsewhere, ("--data", "spider", "read"))
+    kept: list[tuple[str, str, Use]] = [("run.dir", "/mnt/runs", "written"), ("init_adapter", "/mnt/warm", "read")]
+    assert absolute(["python"], elsewhere, *kept, ("model.path", "rl/model", "model")) == ["python"]
 
 
 def test_a_file_that_is_not_there_is_named_before_the_job_is_sent(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"init_adapter = runs/warm: .* does not exist"):
-        absolute_paths(["python"], {"init_adapter": "runs/warm"}, place(tmp_path, is_here=True))
-
-
-def test_words_of_a_command_are_found_and_overrides_stay_together() -> None:
-    command = ["python3", "-m", "rl.train", "--config=a=b.toml", "x=1", "--data", "d=e"]
-    assert module_of(command) == "rl.train" and module_of(["bash", "-c", "true"]) is None
-    assert option(command, "--config") == "a=b.toml" and option(command, "--data") == "d=e"
-    assert without_option(command, "--data") == command[:5] and without_option(["--a=1", "b"], "--a") == ["b"]
-    assert insert_overrides(command, ["y=2"]) == [*command[:5], "y=2", "--data", "d=e"]
-    assert insert_overrides(["python", "-m", "m"], ["y=2"]) == ["python", "-m", "m", "y=2"]
+        absolute(["python"], place(tmp_path, is_here=True), ("init_adapter", "runs/warm", "read"))

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+import rl.train.__main__ as train
+from cluster.fit import GIB
+from cluster.needs import Needs
 from cluster.resources import machine
 from evaluation.errors import UserError
 from rl import memory
 from rl.config import RlConfig
-from rl.plan import GIB, as_json, check_inputs, format_plan, host_bytes, main, plan
+from rl.plan import as_needs, check_inputs, format_plan, host_bytes, main, plan
 from sft.config import ModelConfig, RunConfig
 from sft.policy.base import publish
 from sft.policy.engine_memory import engine_memory
@@ -116,13 +119,6 @@ def test_one_learner_and_one_engine_may_share_a_gpu_and_more_of_them_may_not() -
     assert [(b.name, b.count, b.gpus) for b in bundles[:2]] == [("learner", 4, 1), ("engine", 2, 2)]
 
 
-def test_an_adapter_travels_to_every_engine_and_gradients_only_between_ranks() -> None:
-    adapter = shape_of(SEVEN).adapter_parameters(32)
-    assert (plan(settings()).published, plan(settings()).reduced) == (2 * adapter, 0)
-    many = plan(scaled(settings(), ranks=2, replicas=3))
-    assert (many.published, many.reduced) == (3 * 2 * adapter, 4 * adapter)
-
-
 def test_the_bundled_model_is_planned_for_cpus_and_what_it_publishes_is_what_a_learner_publishes() -> None:
     from sft.policy import base as policy
 
@@ -132,7 +128,7 @@ def test_the_bundled_model_is_planned_for_cpus_and_what_it_publishes_is_what_a_l
     assert made.device == "cpu" and not any(bundle.gpus or bundle.gpu_bytes for bundle in bundles)
     assert not [part for parts in made.memory.values() for part in parts if "CUDA" in part]
     version = publish(policy.load_model(config.model, config.lora), step=0)
-    assert made.published == pytest.approx(len(version.adapter), rel=0.05)  # and a header
+    assert 4 * made.trainable == pytest.approx(len(version.adapter), rel=0.05)  # and a header
 
 
 def test_the_checkpoint_is_as_large_as_planned() -> None:
@@ -151,7 +147,7 @@ def test_with_staleness_a_checkpoint_also_holds_the_policies_that_waiting_batche
     config = load_config(RlConfig, ROOT / "rl" / "configs" / "tiny.toml", ["checkpoint.keep=2"])
     stale = config.model_copy(update={"rollout": config.rollout.model_copy(update={"staleness": 2})})
     shape = shape_of(config.model.path)
-    more = memory.disk(stale, shape)["3 checkpoints"] - memory.disk(config, shape)["3 checkpoints"]
+    more = memory.checkpoints_bytes(stale, shape) - memory.checkpoints_bytes(config, shape)
     assert more == 3 * 2 * shape.adapter_parameters(config.lora.r) * 2  # checkpoints, policies, bytes of bfloat16
 
 
@@ -166,7 +162,7 @@ def test_every_shipped_config_can_be_planned(path: Path) -> None:
     config = load_config(RlConfig, path)
     made = plan(config)
     assert made.kv_tokens >= memory.group_tokens(config), "the cache must hold a group"
-    assert json.loads(json.dumps(as_json(made)))["paths"]["run.dir"] == "runs"
+    assert Needs.from_json(as_needs(made).as_json()).layouts == made.layouts
 
 
 def test_what_rl_train_would_refuse_is_refused(tmp_path: Path) -> None:
@@ -185,9 +181,24 @@ def test_the_command_takes_the_arguments_of_rl_train(capsys: pytest.CaptureFixtu
     config = str(ROOT / "rl" / "configs" / "qwen2.5-coder-7b-spider.toml")
     assert main(["steps=3", "--config", config, "engine.kv_cache_gib=1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["steps"] == 3 and found["needs_data"] and found["device"] == "cuda"
+    assert [layout["name"] for layout in found["layouts"]] == ["a GPU each", "one GPU for both"]
+    assert "3 steps of 64 questions" in found["about"]
     assert main(["--config", config]) == 0
     assert "bundles, one GPU for both" in capsys.readouterr().out
+
+
+def test_rl_train_answers_what_it_needs_without_the_data_of_another_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    config = ["--config", str(ROOT / "rl" / "configs" / "qwen2.5-coder-7b-spider.toml"), "run.dir=/mnt/runs"]
+    with pytest.raises(SystemExit) as ended:
+        train.main([*config, "--data", "/on/the/head", "--needs", "cuda"])
+    assert ended.value.code == 0
+    needs = Needs.from_json(capsys.readouterr().out)
+    named = {file.name: (file.value, file.use) for file in needs.files}
+    assert named["--data"] == ("/on/the/head", "read") and named["run.dir"] == ("/mnt/runs", "written")
+    assert named["model.path"] == (SEVEN, "model") and "checkpoint.dir" not in named
+    assert list(needs.layouts) == ["a GPU each", "one GPU for both"] and needs.driver.host_bytes > GIB
+    assert train.main([*config, "--needs", "auto"]) == 2
+    assert "the benchmark's folder must be given: --data DIR" in capsys.readouterr().err
 
 
 def test_a_run_that_its_disk_cannot_hold_is_refused_before_it_starts(tmp_path, monkeypatch) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from cluster.fit import GIB
 from evaluation.errors import UserError
-from sft.policy.engine_memory import GIB, Served, check_kv_cache, engine_memory, kv_cache_gib
+from sft.policy.engine_memory import Served, check_kv_cache, engine_memory, kv_cache_gib
 from sft.policy.shapes import shape_of
 
 SEVEN = Served(shape_of("Qwen/Qwen2.5-Coder-7B-Instruct"), "bfloat16", max_length=1024, rank=32)
@@ -40,13 +41,20 @@ def test_on_a_cpu_the_cache_is_small_and_holds_a_context_all_the_same() -> None:
 
 
 def test_a_given_cache_must_hold_one_context_and_fit_beside_the_weights() -> None:
-    check_kv_cache("engine.kv_cache_gib", 1.0, SEVEN, 16 * GIB)
-    check_kv_cache("engine.kv_cache_gib", 1024 * 57_344 / GIB, SEVEN, 16 * GIB)
+    check_kv_cache("engine.kv_cache_gib", 1.0, 16 * GIB, SEVEN)
+    check_kv_cache("engine.kv_cache_gib", 1024 * 57_344 / GIB, 16 * GIB, SEVEN)
     with pytest.raises(UserError, match="engine.kv_cache_gib = 0.05 GiB is too small: one context .* 1024 tokens"):
-        check_kv_cache("engine.kv_cache_gib", 0.05, SEVEN, 16 * GIB)
+        check_kv_cache("engine.kv_cache_gib", 0.05, 16 * GIB, SEVEN)
     with pytest.raises(UserError, match="= 3 GiB is more than there is: beside 14 GiB .* the 16 GiB .* leave 1.01"):
-        check_kv_cache("engine.kv_cache_gib", 3.0, SEVEN, 16 * GIB)
+        check_kv_cache("engine.kv_cache_gib", 3.0, 16 * GIB, SEVEN)
     with pytest.raises(UserError, match="more than there is"):
-        check_kv_cache("engine.kv_cache_gib", 1.1, SEVEN, 16 * GIB)  # something is left for all else
+        check_kv_cache("engine.kv_cache_gib", 1.1, 16 * GIB, SEVEN)  # something is left for all else
     two = Served(SEVEN.shape, "bfloat16", 1024, 32, shards=2)
-    check_kv_cache("engine.kv_cache_gib", 3.0, two, 16 * GIB)  # each card has half of the weights
+    check_kv_cache("engine.kv_cache_gib", 3.0, 16 * GIB, two)  # each card has half of the weights
+
+
+def test_before_the_shape_is_known_a_cache_must_only_be_less_than_the_memory() -> None:
+    check_kv_cache("engine.kv_cache_gib", 15.9, 16 * GIB)
+    check_kv_cache("engine.kv_cache_gib", 1e-5, 16 * GIB)
+    with pytest.raises(UserError, match="= 17 GiB is more than there is: the 16 GiB of memory here leave 16, so lower"):
+        check_kv_cache("engine.kv_cache_gib", 17, 16 * GIB)

@@ -17,7 +17,7 @@ import torch
 
 from evaluation.errors import UserError
 from sft.config import LoraConfig, ModelConfig
-from sft.policy.adapter import CONFIG, WEIGHTS
+from sft.policy.adapter import CONFIG, WEIGHTS, snap_rank
 from sft.policy.base import PolicyVersion, load_model, publish, read_adapter
 from sft.policy.generator import (
     AdapterNotApplied,
@@ -26,7 +26,6 @@ from sft.policy.generator import (
     Sample,
     Sampling,
     VersionNotLoaded,
-    snap_rank,
 )
 from sft.policy.model_files import stop_token_ids
 from sft.policy.sampling import prompt_seed

@@ -6,13 +6,14 @@ from pathlib import Path
 import peft
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config
+from transformers import AutoConfig, AutoModelForCausalLM
 
+from cluster.fit import GIB
 from evaluation.errors import UserError
 from sft.config import LoraConfig, SftConfig
-from sft.plan import GIB, format_plan, four_bit_bytes, main, plan, require_dev_engine
+from sft.plan import format_plan, four_bit_bytes, main, plan, require_dev_engine
 from sft.policy import base as policy
-from sft.policy.shapes import PUBLISHED, Published, local_shape, shape_of, shape_of_config
+from sft.policy.shapes import PUBLISHED, SETTINGS, local_shape, shape_of
 from sft.settings.file import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,40 +27,20 @@ TOTALS = {
     "mistralai/Mistral-7B-Instruct-v0.3": 7_248_023_552,
     "microsoft/Phi-3-mini-4k-instruct": 3_821_079_552,
 }
-CONFIGS = {"Qwen": Qwen2Config, "meta-llama": LlamaConfig, "mistralai": MistralConfig, "microsoft": Phi3Config}
-
-
-def hugging_face_config(name: str, published: Published):
-    return CONFIGS[name.split("/")[0]](
-        hidden_size=published.hidden,
-        num_hidden_layers=published.layers,
-        intermediate_size=published.intermediate,
-        num_attention_heads=published.heads,
-        num_key_value_heads=published.kv_heads,
-        vocab_size=published.vocab,
-        tie_word_embeddings=published.tied,
-        pad_token_id=0,
-    )
-
-
 def settings(**sections) -> SftConfig:
     return SftConfig.model_validate({"model": {"path": "Qwen/Qwen2.5-Coder-7B-Instruct"}} | sections)
 
 
 @pytest.mark.parametrize("name", TOTALS)
-def test_a_published_shape_counts_what_its_authors_and_transformers_count(name):
-    shape = shape_of(name)
+def test_a_published_shape_counts_what_its_authors_count_and_its_adapter_what_peft_makes(name):
+    shape, (kind, values) = shape_of(name), PUBLISHED[name]
     assert shape.parameters == TOTALS[name]
-    assert shape == shape_of_config(hugging_face_config(name, PUBLISHED[name]))
-
-
-@pytest.mark.parametrize("name", TOTALS)
-def test_the_adapter_has_as_many_parameters_as_peft_makes(name):
     with torch.device("meta"):
-        base = AutoModelForCausalLM.from_config(hugging_face_config(name, PUBLISHED[name]))
+        config = AutoConfig.for_model(kind, pad_token_id=0, **dict(zip(SETTINGS, values, strict=True)))
+        base = AutoModelForCausalLM.from_config(config)
         layers = policy.linear_layers(base)
         model = peft.get_peft_model(base, peft.LoraConfig(r=16, target_modules=layers, task_type="CAUSAL_LM"))
-    assert shape_of(name).adapter_parameters(16) == model.get_nb_trainable_parameters()[0]
+    assert shape.adapter_parameters(16) == model.get_nb_trainable_parameters()[0]
 
 
 def test_four_bit_weights_take_what_a_loaded_model_takes():
