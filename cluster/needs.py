@@ -97,7 +97,7 @@ def ask(command: Sequence[str], root: Path, device: str = "auto") -> Needs | Non
         raise WaitTimeout(f"{module} has not said what it needs in {ASK_TIMEOUT_S:g} s") from None
     if done.returncode:
         said = done.stderr.strip().removeprefix("error: ")
-        if OPTION in said:
+        if OPTION in said.rpartition("\n")[2]:  # after argparse's usage: unrecognized arguments: --needs
             return None
         raise ClusterError(said or f"{module} {OPTION} ended with code {done.returncode}")
     try:

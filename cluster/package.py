@@ -35,7 +35,7 @@ class Package:
     def holds(self, path: Path) -> bool:
         """Whether the file, or anything of the folder, is sent."""
         path = path.resolve()
-        return any(file == path or path in file.parents for file in self.sizes)
+        return path.is_relative_to(self.root) and any(file.is_relative_to(path) for file in self.sizes)
 
 
 def gather(root: Path) -> Package:
