@@ -42,6 +42,14 @@ class Fault:
         return f"{self.where}: {self.why}"
 
 
+class Placed(Record):
+    """A record that knows where it stands: file and line, or place."""
+
+    def __init__(self, record: Record, where: str) -> None:
+        super().__init__(record)
+        self.where = where
+
+
 def encoding_of(start: bytes) -> str:
     """What the byte-order mark at the start says; UTF-8 without one.
 
@@ -81,7 +89,7 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
-def read_questions(path: Path) -> Iterator[Record | Fault]:
+def read_questions(path: Path) -> Iterator[Placed | Fault]:
     """The records of a file in its order, a Fault in the place of each that cannot be read.
 
     UserError when the file as a whole cannot be read.
@@ -117,7 +125,7 @@ def _lenient_text(path: Path) -> tuple[str, bool]:
         return data.decode("utf-8", "surrogateescape"), False
 
 
-def _json(text: str, path: Path) -> Iterator[Record | Fault]:
+def _json(text: str, path: Path) -> Iterator[Placed | Fault]:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if _is_list(text, lines):
         try:
@@ -141,38 +149,41 @@ def _is_list(text: str, lines: list[tuple[int, str]]) -> bool:
     return text.lstrip().startswith("[") or not any(line.startswith("{") and _is_json(line) for _, line in lines[:10])
 
 
-def _object(value: Any, where: str) -> Record | Fault:
-    return value if isinstance(value, dict) else Fault(where, f"must be a JSON object, got {json.dumps(value)[:80]}")
+def _object(value: Any, where: str) -> Placed | Fault:
+    if isinstance(value, dict):
+        return Placed(value, where)
+    return Fault(where, f"must be a JSON object, got {json.dumps(value)[:80]}")
 
 
-def _csv(text: str, path: Path) -> Iterator[Record | Fault]:
+def _csv(text: str, path: Path) -> Iterator[Placed | Fault]:
     """Rows under a header line; the cells are parted by what occurs most in it: comma, semicolon, tab or bar."""
     csv.field_size_limit(2**31 - 1)
     head = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=head.count))
     names = next(reader, [])
     while True:
+        line = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Fault(f"{path}, line {reader.line_num}", f"malformed CSV ({error})")
+            yield Fault(f"{path}, line {line}", f"malformed CSV ({error})")
             continue
         if len(row) == len(names):
-            yield dict(zip(names, row, strict=True))
+            yield Placed(dict(zip(names, row, strict=True)), f"{path}, line {line}")
         elif row:
-            yield Fault(f"{path}, line {reader.line_num}", f"must have {len(names)} cells, has {len(row)}")
+            yield Fault(f"{path}, line {line}", f"must have {len(names)} cells, has {len(row)}")
 
 
-def _parquet(path: Path) -> Iterator[Record]:
+def _parquet(path: Path) -> Iterator[Placed]:
     import pyarrow
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                yield from batch.to_pylist()
+            rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+            yield from (Placed(row, f"{path}, question {place}") for place, row in enumerate(rows, 1))
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} must be a Parquet file: {str(error).splitlines()[0]}") from None
 

@@ -32,7 +32,7 @@ class Target:
     def names(self, column: str) -> bool:
         """Whether a column of this name is named after the table: "song_id", "SongID" and "songs_id" for songs."""
         plural = letters(self.table)
-        return letters(column) in {stem + ending for stem in (plural, _singular(plural)) for ending in _IDENTIFYING}
+        return letters(column) in {stem + ending for stem in (plural, singular(plural)) for ending in _IDENTIFYING}
 
 
 class Targets:
@@ -122,18 +122,18 @@ def _undeclared_key(table: Table) -> list[Column]:
 def _names_for(target: Target) -> list[str]:
     """What a column that points to this key may be called, letters and digits only."""
     key, plural = letters(target.column.name), letters(target.table)
-    names = [plural + key, _singular(plural) + key]
+    names = [plural + key, singular(plural) + key]
     return list(dict.fromkeys(names if key in _ANONYMOUS else [*names, key]))
 
 
 def _table_names(target: Target) -> list[str]:
     plural = letters(target.table)
-    return list(dict.fromkeys([plural, _singular(plural)]))
+    return list(dict.fromkeys([plural, singular(plural)]))
 
 
 def _stems_for(target: Target) -> list[str]:
     table = name_words(target.table)
-    stems = [*_ends_of(table), *_ends_of([*table[:-1], _singular(table[-1])] if table else [])]
+    stems = [*_ends_of(table), *_ends_of([*table[:-1], singular(table[-1])] if table else [])]
     return list(dict.fromkeys([*stems, "".join(_stem(target.column.name))]))
 
 
@@ -169,7 +169,7 @@ def letters(name: str) -> str:
     return "".join(char for char in name.casefold() if char.isalnum())
 
 
-def _singular(name: str) -> str:
+def singular(name: str) -> str:
     for plural, single in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("ss", "ss"), ("s", "")):
         if name.endswith(plural):
             return name.removesuffix(plural) + single

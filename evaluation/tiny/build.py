@@ -60,11 +60,11 @@ def build() -> dict[str, str]:
     for place, domain in enumerate(DOMAINS):
         rows = make_rows(domain, random.Random(f"rows of {domain.name}"))
         files[f"databases/{domain.name}.sql"] = to_sql(domain, rows)
-        kept = _answered(files[f"databases/{domain.name}.sql"], _drawn(domain, rows))
+        kept = _answered(files[f"databases/{domain.name}.sql"], drawn(domain, rows))
         for split, size in SIZES.items():
             share = (size * (place + 1)) // len(DOMAINS) - (size * place) // len(DOMAINS)
             own = [q for q in kept if (split == "dev") == is_dev(q.sql)]
-            splits[split] += [(domain.name, q) for q in _balanced(own, share)]
+            splits[split] += [(domain.name, q) for q in balanced(own, share)]
     seen = {normalised(q.question) for _, q in splits["train"]}
     splits["dev"] = [(db_id, q) for db_id, q in splits["dev"] if normalised(q.question) not in seen]
     for split, chosen in splits.items():
@@ -77,13 +77,13 @@ def is_dev(sql: str) -> bool:
     return int(hashlib.sha256(normalised(sql).encode()).hexdigest()[:8], 16) < DEV_SHARE * 2**32
 
 
-def _drawn(domain: Domain, rows: Rows) -> list[Question]:
+def drawn(domain: Domain, rows: Rows, draws: int = DRAWS) -> list[Question]:
     """Questions of the domain without duplicates, without those that stand for two different queries."""
-    drawn = list(islice(questions(domain, rows, random.Random(f"questions of {domain.name}")), DRAWS))
+    found = list(islice(questions(domain, rows, random.Random(f"questions of {domain.name}")), draws))
     queries: dict[str, set[str]] = {}
-    for q in drawn:
+    for q in found:
         queries.setdefault(normalised(q.question), set()).add(normalised(q.sql))
-    first = {normalised(q.question): q for q in reversed(drawn) if len(queries[normalised(q.question)]) == 1}
+    first = {normalised(q.question): q for q in reversed(found) if len(queries[normalised(q.question)]) == 1}
     return list(reversed(first.values()))
 
 
@@ -96,7 +96,7 @@ def _answered(script: str, drawn: Iterable[Question]) -> list[Question]:
     return kept
 
 
-def _balanced(candidates: Sequence[Question], size: int) -> list[Question]:
+def balanced(candidates: Sequence[Question], size: int) -> list[Question]:
     """`size` of the candidates in their order, each kind at its share, as far as there are enough."""
     room = {kind: round(share * size) for kind, share in KINDS.items()}
     chosen: dict[int, Question] = {}
