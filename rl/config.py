@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rl.alarms import AlarmConfig
+from rl.algorithms import algorithm, with_defaults
 from rl.algorithms.advantages import Estimator
+from rl.environment import environment
 from rl.reward import RewardConfig
 from rl.types import Aggregation, KlEstimator, Surrogate
 from sft.config import DataConfig, LoraConfig, ModelConfig, ReadFile, RunConfig, Settings, WrittenFile
@@ -76,11 +78,6 @@ class LearnerConfig(Settings):
     timeout_s: float = Field(3600, gt=0, description="longest wait for one answer of a learner, seconds")
     max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
 
-    @property
-    def learns_all(self) -> bool:
-        """Whether groups without advantage are learned from: KL and entropy act on every group."""
-        return self.kl != 0 or self.entropy != 0
-
 
 class EvaluationConfig(Settings):
     """Dev evaluation: of base, SFT and RL at the end, and while training of `watched` questions every `every` steps."""
@@ -106,6 +103,8 @@ class RlConfig(Settings):
 
     command: ClassVar[str] = "rl.train"
     steps: int = Field(40, ge=0, description="policy updates; 0 only evaluates init_adapter")
+    algorithm: str = Field("", description="sets its defaults, see docs/algorithms.md; or package.module:Class")
+    environment: str = Field("answer_once", description="what answers back: answer_once, or package.module:Class")
     init_adapter: ReadFile = Field("", description="LoRA adapter to start from: the SFT warm-up; none: a fresh one")
     sft_metrics: ReadFile = Field("", description="metrics.jsonl of the warm-up for the report; found by init_adapter")
     run: RunConfig = RunConfig(name="rl")
@@ -126,10 +125,34 @@ class RlConfig(Settings):
         elsewhere = self.checkpoint.dir.rstrip("/")
         return f"{elsewhere}/{self.run.name}" if elsewhere else str(self.run.path / "checkpoints")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_algorithm(cls, values: Any) -> Any:
+        name = values.get("algorithm") if isinstance(values, dict) else None
+        if not isinstance(name, str):
+            return values
+        try:
+            return with_defaults(values, algorithm(name).defaults)
+        except ValueError:  # said by the field itself
+            return values
+
+    @field_validator("algorithm")
+    @classmethod
+    def _algorithm_exists(cls, name: str) -> str:
+        algorithm(name)
+        return name
+
+    @field_validator("environment")
+    @classmethod
+    def _environment_exists(cls, name: str) -> str:
+        environment(name)
+        return name
+
     @model_validator(mode="after")
-    def _kl_needs_a_reference(self) -> RlConfig:
-        if self.learner.kl and not self.init_adapter:
-            raise ValueError("learner.kl needs init_adapter: the frozen SFT adapter is the reference policy")
+    def _a_reference_is_there(self) -> RlConfig:
+        if algorithm(self.algorithm).of(self).reference and not self.init_adapter:
+            what = "learner.kl" if self.learner.kl else f"algorithm = {self.algorithm!r}"
+            raise ValueError(f"{what} needs init_adapter: the frozen SFT adapter is the reference policy")
         return self
 
     @model_validator(mode="after")

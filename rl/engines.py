@@ -210,14 +210,13 @@ class Engines:
         sampling: Sampling,
         step: int | None,
         parts: int,
-        busy: Callable[[float], None] = lambda seconds: None,
         alone: bool = False,
-    ) -> Iterator[list[tuple[int, list[Sample]]]]:
-        """(number of the prompt, its samples) of all prompts, in `parts` parts, each as soon as it is whole.
+    ) -> Iterator[tuple[list[tuple[int, list[Sample]]], float]]:
+        """(number of the prompt, its samples) of all prompts, in `parts` parts, each as soon as it is whole, and the
+        seconds more that the busiest engine has sampled since the part before.
 
-        What is in a part depends on the arguments and the number of engines alone. `busy` gets the seconds that the
-        busiest engine has sampled for this request, once, at the end. alone: the samples are the same whatever else is
-        asked of the engines.
+        What is in a part depends on the arguments and the number of engines alone. alone: the samples are the same
+        whatever else is asked of the engines.
         """
         shares = divide([len(prompt) for prompt in prompts], databases, len(self.engines))
         pairs = [(engine, share) for engine, share in zip(self.engines, shares, strict=True) if share]
@@ -226,6 +225,7 @@ class Engines:
             for engine, share in pairs
         ]
         found: list[list[list[Sample]]] = [[] for _ in tickets]
+        told = 0.0
         for part in range(parts):
             numbered: list[tuple[int, list[Sample]]] = []
             for ticket, samples, (_, share) in zip(tickets, found, pairs, strict=True):
@@ -234,8 +234,9 @@ class Engines:
                     samples += ticket.more()
                 numbered += zip(share[first:end], samples[first:end], strict=True)
             if numbered:
-                yield sorted(numbered, key=lambda pair: pair[0])
-        busy(max((ticket.seconds for ticket in tickets), default=0.0))
+                busiest = max(ticket.seconds for ticket in tickets)
+                yield sorted(numbered, key=lambda pair: pair[0]), busiest - told
+                told = busiest
 
     @property
     def restarts(self) -> int:

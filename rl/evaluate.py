@@ -13,7 +13,9 @@ from evaluation.console import Count
 from evaluation.metrics import mean_interval, wilson_interval
 from evaluation.score import write_whole
 from rl.engines import Seen
-from rl.parts import EnginePolicy, PooledRewards, answer_of
+from rl.policy import EnginePolicy
+from rl.reward import answer_of
+from rl.rewards import PooledRewards
 from sft.policy.generator import Sampling
 
 CHUNK = 128
@@ -66,7 +68,7 @@ def _rows(
     once, often = Sampling(1, 0.0, max_tokens, seed=0), Sampling(samples, 1.0, max_tokens, seed=policy.seed)
     greedy = policy.sample_with(examples, once, policy_step, seen)
     many = policy.sample_with(examples, often, policy_step, lambda n: seen(len(examples) + n))
-    answers = [[answer_of(r) for r in (*first, *rest)] for first, rest in zip(greedy, many, strict=True)]
+    answers = [list(map(answer_of, (*one.episodes, *all_.episodes))) for one, all_ in zip(greedy, many, strict=True)]
     return [
         _row(
             example,

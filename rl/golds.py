@@ -13,8 +13,8 @@ from pathlib import Path
 from evaluation import usable
 from evaluation.benchmarks import Example
 from rl.evaluate import save
-from rl.parts import PooledRewards
 from rl.reward import Answer
+from rl.rewards import PooledRewards
 from sft.policy.checkpoint import Checkpoint
 
 FILE = "golds.json"

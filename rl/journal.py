@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.tensorboard import SummaryWriter
 
-from evaluation.benchmarks import Example
 from evaluation.console import time_left
 from evaluation.score import write_whole
-from rl.types import Group, Reward
+from rl.batch import Batch
+from rl.types import Group
 
 
 def step_metrics(groups: Sequence[Group], step: int) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def step_metrics(groups: Sequence[Group], step: int) -> dict[str, Any]:
     entropy, nats per token: −mean log-probability of the sampled tokens, its unbiased estimate over all samples.
     """
     rewards = [reward for group in groups for reward in group.rewards]
-    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    episodes = [episode for group in groups for episode in group.episodes]
     share_correct = [statistics.fmean(float(r.correct) for r in group.rewards) for group in groups]
     return {
         "reward": statistics.fmean(r.value for r in rewards),
@@ -37,11 +37,11 @@ def step_metrics(groups: Sequence[Group], step: int) -> dict[str, Any]:
         "no_signal": statistics.fmean(float(not group.has_signal) for group in groups),
         "all_correct": statistics.fmean(float(share == 1) for share in share_correct),
         "none_correct": statistics.fmean(float(share == 0) for share in share_correct),
-        "truncated": statistics.fmean(float(r.finish_reason == "length") for r in rollouts),
-        "entropy": -statistics.fmean(log_prob for r in rollouts for log_prob in r.log_probs),
-        "mean_tokens": statistics.fmean(len(r.token_ids) for r in rollouts),
-        "samples": len(rollouts),
-        "lag": statistics.fmean(float(step - 1 - r.policy_step) for r in rollouts),
+        "truncated": statistics.fmean(float(e.finish_reason == "length") for e in episodes),
+        "entropy": -statistics.fmean(log_prob for e in episodes for log_prob in e.log_probs),
+        "mean_tokens": statistics.fmean(len(e.token_ids) for e in episodes),
+        "samples": len(episodes),
+        "lag": statistics.fmean(float(step - 1 - e.policy_step) for e in episodes),
         "verdicts": dict(Counter(reward.verdict for reward in rewards).most_common()),
     }
 
@@ -60,44 +60,24 @@ def phases(seconds: dict[str, float], learn: float) -> dict[str, float]:
     return {name: value for name, value in busy.items() if name != "step"} | idle | {"step": busy["step"]}
 
 
-class Clock:
-    """Seconds that all invocations of a run have taken, kept in its directory: those of one that is killed up to its
-    last `stamp`."""
-
-    FILE = "seconds.json"
-
-    def __init__(self, run_dir: Path, began: float) -> None:
-        """began: when this invocation did, by time.perf_counter."""
-        self.path, self.began = run_dir / self.FILE, began
-        self.known = json.loads(self.path.read_text()) if self.path.exists() else {}
-
-    def stamp(self) -> float:
-        """Writes and returns the seconds up to now."""
-        total = self.known.get("driver", 0.0) + time.perf_counter() - self.began
-        write_whole(self.path, json.dumps({**self.known, "driver": total}, indent=1))
-        return float(total)
-
-
 class Journal:
     """Appends to a run directory. `kept` goes into each checkpoint, and a resumed run begins by `restore`."""
 
     KEPT = ("metrics.jsonl", "dev.jsonl", "golds.json", "evaluations/base.json", "evaluations/sft.json")
 
-    def __init__(self, run_dir: Path, last_step: int, examples: Sequence[Example]) -> None:
-        """examples: the questions that are drawn, for the rollouts."""
+    def __init__(self, run_dir: Path, last_step: int) -> None:
         self.run_dir, self.last_step = run_dir, last_step
-        self.examples = {example.id: example for example in examples}
         (run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
         self._events: SummaryWriter | None = None
         self._done, self._began = 0, time.perf_counter()
 
-    def record(
-        self, step: int, groups: Sequence[Group], metrics: dict[str, float], seconds: dict[str, float]
-    ) -> dict[str, Any]:
+    def record(self, step: int, batch: Batch, metrics: dict[str, float]) -> dict[str, Any]:
         """Writes the step, and returns its line of metrics.jsonl."""
+        groups, whole = batch.groups, time.perf_counter() - batch.began
         row = {"step": step, **step_metrics(groups, step), **metrics}
+        seconds = {**batch.seconds, "publish": row.pop("publish_seconds", 0.0), "step": whole}
         row["seconds"] = phases(seconds, row.pop("learn_seconds", 0.0))
-        write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups, self.examples)
+        write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups)
         with (self.run_dir / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         self._write_events(step, row)
@@ -148,36 +128,32 @@ class Journal:
         )
 
 
-def write_rollouts(path: Path, groups: Sequence[Group], examples: Mapping[str, Example]) -> None:
+def write_rollouts(path: Path, groups: Sequence[Group]) -> None:
     """One row per sample: question, database, gold, SQL, verdict, error, reward and its parts, advantage, ids,
     log-probabilities."""
-    rows = [
-        _rollout_row(examples[group.example_id], group, k, reward, advantage)
-        for group in groups
-        for k, (reward, advantage) in enumerate(zip(group.rewards, group.advantages, strict=True))
-    ]
+    rows = [_rollout_row(group, k) for group in groups for k in range(len(group.episodes))]
     partial = path.with_suffix(".partial")
     pq.write_table(pa.Table.from_pylist(rows), partial, compression="zstd")
     os.replace(partial, path)
 
 
-def _rollout_row(example: Example, group: Group, k: int, reward: Reward, advantage: float) -> dict[str, Any]:
-    rollout = group.rollouts[k]
+def _rollout_row(group: Group, k: int) -> dict[str, Any]:
+    example, episode, reward = group.example, group.episodes[k], group.rewards[k]
     return {
-        "example_id": group.example_id,
-        "sample": rollout.sample,
-        "policy_step": rollout.policy_step,
+        "example_id": example.id,
+        "sample": episode.sample,
+        "policy_step": episode.policy_step,
         "db_id": example.db_id,
         "question": example.question,
         "gold": example.gold_sql,
-        "sql": rollout.sql,
+        "sql": episode.sql,
         "verdict": reward.verdict,
         "error": reward.error,
         "reward": reward.value,
-        "advantage": advantage,
+        "advantage": group.advantages[k],
         **reward.parts,
-        "finish_reason": rollout.finish_reason,
-        "prompt_ids": list(rollout.prompt_ids),
-        "token_ids": list(rollout.token_ids),
-        "log_probs": list(rollout.log_probs),
+        "finish_reason": episode.finish_reason,
+        "prompt_ids": list(episode.prompt_ids),
+        "token_ids": episode.token_ids,
+        "log_probs": episode.log_probs,
     }

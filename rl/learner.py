@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from bitsandbytes.optim import PagedAdamW8bit
 from torch import Tensor
 
 from evaluation.errors import UserError
-from rl.algorithms.losses import LossTerms, divisor, policy_loss, token_weight
-from rl.config import LearnerConfig
+from rl.algorithms.base import Algorithm
+from rl.algorithms.losses import Tokens
+from rl.config import LearnerConfig, RolloutConfig
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.ranks import Ranks, meeting_point
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
-from rl.types import Group, Rollout
+from rl.types import Episode, Group
 from sft.config import LoraConfig, ModelConfig
 from sft.policy.answers import answer_scores
 from sft.policy.base import PolicyVersion, keep_input_dtype, load_model, publish
@@ -70,14 +71,17 @@ class Learner:
         max_tokens: int,
         total_steps: int,
         seed: int,
+        algorithm: Algorithm | None = None,
     ) -> None:
+        """algorithm: None takes the policy gradient that `config` describes."""
         torch.manual_seed(seed)
-        self.config, self.temperature, self.max_tokens, self.total_steps = config, temperature, max_tokens, total_steps
+        self.config, self.temperature, self.total_steps = config, temperature, total_steps
+        self.algorithm = algorithm or Algorithm(RolloutConfig(max_tokens=max_tokens), config)
         # In bfloat16 the fp32 adapter, too, is multiplied in bfloat16, as in the engine.
         self.dtype = detect().computes_in(model.dtype)
         adapter = Path(init_adapter) if init_adapter else None
         self.model = load_model(model, lora, adapter, trainable=True)
-        if config.kl:
+        if self.algorithm.reference:
             self.model.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
             self.model.set_adapter("default")
         self.support = ready(self.model.get_base_model(), model, sampled=True)
@@ -90,7 +94,6 @@ class Learner:
         self.optimizer = PagedAdamW8bit(
             self.trained.values(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95)
         )
-        self.terms = LossTerms(**{field.name: getattr(config, field.name) for field in fields(LossTerms)})
         self.skipped = 0  # updates in a row
         self.ranks, self._now = Ranks(), _Step()
         self.model.train()
@@ -123,9 +126,9 @@ class Learner:
         """
         now = self._now
         with self._clock():
-            now.samples += sum(len(group.rollouts) for group in groups)
+            now.samples += sum(len(group.episodes) for group in groups)
             now.first = now.first or next(iter(groups), None)
-            useful = [group for group in groups if self.config.learns_all or group.has_gradient]
+            useful = [group for group in groups if self.algorithm.learns_all or group.has_gradient]
             now.useful += len(useful)
             if self.config.minibatches == 1:
                 self._accumulate(useful)
@@ -143,7 +146,7 @@ class Learner:
             if not updates and now.first:  # engine and learner are compared every step, also with nothing to learn
                 first = self._rows([now.first])
                 with torch.no_grad():
-                    self._loss(first, [[0.0] * len(group.rollouts) for group in first])
+                    self._loss(first, [[0.0] * len(group.episodes) for group in first])
             fresh = self._mismatch()
             for m in range(updates):
                 self._accumulate(now.waiting[m::updates])
@@ -157,7 +160,7 @@ class Learner:
     def _metrics(self, now: _Step, updates: int, step: int) -> dict[str, float]:
         sums = dict(zip(SUMMED, self.ranks.sum([now.totals[name] for name in SUMMED]), strict=True))
         tokens = max(1.0, sums["tokens"])
-        if not self.config.kl:
+        if not self.algorithm.reference:
             del sums["kl_reference_sum"]
         means = {name.removesuffix("_sum"): total / tokens for name, total in sums.items() if name.endswith("_sum")}
         return means | {
@@ -179,28 +182,20 @@ class Learner:
     def _accumulate(self, groups: Sequence[Group]) -> None:
         """Adds the gradient of the groups' weighted sum; `_update` divides."""
         config = self.config
-        kept = [_without_truncated(g) for g in groups] if config.truncated == "mask" else list(groups)
-        kept = self._rows([group for group in kept if group.rollouts])
-        lengths = [packed_length(group.rollouts) for group in kept]
+        kept = self._rows([kept for group in groups if (kept := self.algorithm.learned(group)).episodes])
+        lengths = [packed_length(group.episodes) for group in kept]
         self._now.totals["over_budget"] += sum(length > config.token_budget for length in lengths)
         for batch in micro_batches(lengths, config.token_budget):
             chosen = [kept[i] for i in batch]
-            weights = [[self._weight(r) for r in group.rollouts] for group in chosen]
-            self._now.learned += sum(len(r.token_ids) for group in chosen for r in group.rollouts)
+            weights = [[self.algorithm.weight(e) for e in group.episodes] for group in chosen]
+            self._now.learned += sum(len(e.token_ids) for group in chosen for e in group.episodes)
             self._loss(chosen, weights).backward()
 
     def _rows(self, groups: Sequence[Group]) -> list[Group]:
         """What is computed as one row: a group behind its prompt, or each answer of it as a group of its own."""
         if self.packing == "shared":
             return list(groups)
-        return [
-            Group(group.example_id, [rollout], [reward], [advantage])
-            for group in groups
-            for rollout, reward, advantage in zip(group.rollouts, group.rewards, group.advantages, strict=True)
-        ]
-
-    def _weight(self, rollout: Rollout) -> float:
-        return token_weight(len(rollout.token_ids), self.config.aggregation, self.max_tokens)
+        return [group.pick([i]) for group in groups for i in range(len(group.episodes))]
 
     def _update(self, step: int, samples: float) -> None:
         """Sums the gradient over the ranks, divides it by the count over all of them, and steps."""
@@ -209,7 +204,7 @@ class Learner:
         now.learned = 0
         if not learned:
             return
-        scale = 1.0 / divisor(self.config.aggregation, samples, learned)
+        scale = 1.0 / self.algorithm.divisor(samples, learned)
         for parameter in self.trained.values():
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -223,21 +218,20 @@ class Learner:
     def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]]) -> Tensor:
         """This micro-batch's weighted sum, `weights` per answer; adds its metrics to the totals of the step."""
         totals = self._now.totals
-        packed = pack([g.rollouts for g in groups]).to(self.device)
+        packed = pack([g.episodes for g in groups]).to(self.device)
         per_answer = [
             answer
             for group, weights_K in zip(groups, weights, strict=True)
-            for answer in zip(group.rollouts, group.advantages, weights_K, strict=True)
+            for answer in zip(group.episodes, group.advantages, weights_K, strict=True)
         ]
-        per_token = [(advantage, weight, lp) for r, advantage, weight in per_answer for lp in r.log_probs]
-        lengths = torch.tensor([len(r.log_probs) for r, _, _ in per_answer], device=self.device)
+        per_token = [(advantage, weight, lp) for e, advantage, weight in per_answer for lp in e.log_probs]
+        lengths = torch.tensor([len(e.token_ids) for e, _, _ in per_answer], device=self.device)
         answers_N = torch.arange(len(per_answer), device=self.device).repeat_interleave(lengths)
         advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
-        reference_N = self._reference(packed) if self.config.kl else None
+        reference_N = self._reference(packed) if self.algorithm.reference else None
         log_probs_N, entropy_N = self._log_probs(packed)
-        loss, metrics = policy_loss(
-            log_probs_N, behaviour_N, advantages_N, weights_N, self.terms, reference_N, entropy_N, answers_N
-        )
+        fixed = behaviour_N, advantages_N, weights_N, answers_N
+        loss, metrics = self.algorithm.loss(Tokens(log_probs_N, *fixed, reference_N, entropy_N))
         totals["loss_sum"] += float(loss.detach())
         totals["tokens"] += len(per_token)
         totals["entropy_learned_sum"] += float(entropy_N.detach().sum())
@@ -299,16 +293,16 @@ class Learner:
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> list[list[float]]:
         """Teacher-forced log-probabilities at temperature 1 of each completion: the canary's other half."""
-        rollouts = [
-            Rollout("canary", 0, prompt, completion, [0.0] * len(completion), "stop", 0)
+        episodes = [
+            Episode.single(0, prompt, completion, [0.0] * len(completion), "stop", 0)
             for prompt, completion in zip(prompts, completions, strict=True)
         ]
-        scores: list[list[float]] = [[] for _ in rollouts]
+        scores: list[list[float]] = [[] for _ in episodes]
         temperature, self.temperature = self.temperature, 1.0
-        for batch in micro_batches([packed_length([one]) for one in rollouts], self.config.token_budget):
+        for batch in micro_batches([packed_length([one]) for one in episodes], self.config.token_budget):
             with torch.no_grad():
-                log_probs_N = self._log_probs(pack([[rollouts[i]] for i in batch]).to(self.device))[0]
-            for i, part in zip(batch, log_probs_N.split([len(rollouts[i].token_ids) for i in batch]), strict=True):
+                log_probs_N = self._log_probs(pack([[episodes[i]] for i in batch]).to(self.device))[0]
+            for i, part in zip(batch, log_probs_N.split([len(episodes[i].token_ids) for i in batch]), strict=True):
                 scores[i] = part.tolist()
         self.temperature = temperature
         return scores
@@ -341,12 +335,6 @@ class Learner:
                 parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, tensors, record["optimizer"])
         self.skipped = record.get("skipped", 0)
-
-
-def _without_truncated(group: Group) -> Group:
-    kept = [i for i, rollout in enumerate(group.rollouts) if rollout.finish_reason == "stop"]
-    pick = [[values[i] for i in kept] for values in (group.rollouts, group.rewards, group.advantages)]
-    return Group(group.example_id, *pick)  # type: ignore[arg-type]
 
 
 def _refuse_dropout(model: torch.nn.Module) -> None:

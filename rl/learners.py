@@ -198,7 +198,7 @@ def share_out(groups: Sequence[Group], ranks: int, learns_all: bool = False) -> 
     """
     if ranks == 1:
         return [list(groups)]
-    costs = [packed_length(group.rollouts) if learns_all or group.has_gradient else 0 for group in groups]
+    costs = [packed_length(group.episodes) if learns_all or group.has_gradient else 0 for group in groups]
     shares: list[list[Group]] = [[] for _ in range(ranks)]
     loads = [0] * ranks
     for index in sorted(range(len(groups)), key=lambda i: (-costs[i], i)):

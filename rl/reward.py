@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from sqlglot import exp
 
 from evaluation.benchmarks import Example
@@ -25,7 +25,8 @@ from evaluation.databases.sandbox import Limits
 from evaluation.errors import UserError
 from evaluation.judge import Judge, Verdict
 from evaluation.ordering import parse
-from rl.types import Reward
+from graph.reference import load
+from rl.types import Episode, Reward
 from sft.config import Settings
 
 
@@ -36,6 +37,8 @@ class RewardConfig(Settings):
     executable: float = Field(0.0, ge=0, description="weight of running and reading a table")
     simple: float = Field(0.0, ge=0, description="weight of being no more complex than gold")
     format: float = Field(0.0, ge=0, description="weight of ending by itself with SQL in it")
+    extra: tuple[str, ...] = Field((), description="parts of your own, each package.module:function")
+    extra_weight: float = Field(0.1, gt=0, description="weight of each part in extra")
     overlong: float = Field(0.0, ge=0, description="most that a long answer loses (DAPO's overlong shaping)")
     overlong_tokens: int = Field(16, ge=1, description="the last tokens before max_tokens, in which that loss grows")
     deadline_s: float = Field(1.0, gt=0, description="seconds that one query may run")
@@ -53,7 +56,23 @@ class RewardConfig(Settings):
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts that are computed: those with a weight, and those that every step's metrics show."""
-        return tuple(name for name in PARTS if name in SHOWN or getattr(self, name))
+        return (*(name for name in PARTS if name in SHOWN or getattr(self, name)), *self.extra)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of the parts by their short name; those that are 0 are left out."""
+        own = {name: getattr(self, name) for name in PARTS if getattr(self, name)}
+        return own | {short(name): self.extra_weight for name in self.extra}
+
+    @field_validator("extra")
+    @classmethod
+    def _parts_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            load(name)
+        shorts = [*PARTS, *map(short, names)]
+        if twice := [name for name in shorts if shorts.count(name) > 1]:
+            raise ValueError(f"each part needs a name of its own in the metrics, {twice[0]!r} is there twice")
+        return names
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,11 @@ class Answer:
 
     sql: str
     finished: bool
+
+
+def answer_of(episode: Episode) -> Answer:
+    """Its last one."""
+    return Answer(episode.sql, episode.finish_reason == "stop")
 
 
 @dataclass(frozen=True)
@@ -91,7 +115,9 @@ def _simple(example: Example, answer: Answer, verdict: Verdict) -> float:
     return min(1.0, complexity(example.gold_sql) / complexity(answer.sql))
 
 
-PARTS: dict[str, Callable[[Example, Answer, Verdict], float]] = {
+RewardPart = Callable[[Example, Answer, Verdict], float]
+"""0..1 for one answer to one question, whose verdict holds what it returned."""
+PARTS: dict[str, RewardPart] = {
     "correct": lambda example, answer, verdict: float(verdict.right),
     "executable": _executable,
     "simple": _simple,
@@ -100,13 +126,18 @@ PARTS: dict[str, Callable[[Example, Answer, Verdict], float]] = {
 SHOWN = ("correct", "executable")
 
 
+def short(name: str) -> str:
+    """A part as metrics call it: the function of "package.module:function"."""
+    return name.rpartition(":")[2]
+
+
 class RewardWorker:
     """Judges groups: the plain class inside a reward actor. One sandbox child, gold results kept."""
 
     def __init__(self, deadline_s: float, parts: Sequence[str] = tuple(PARTS), columns: Columns = "given") -> None:
         """parts: names of those to compute (`RewardConfig.parts`)."""
         self._judge = Judge(Limits(deadline_s=deadline_s), columns)
-        self._parts = {name: PARTS[name] for name in parts}
+        self._parts = {short(name): PARTS[name] if name in PARTS else _checked(name) for name in parts}
 
     def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:
         """Verdict and parts of each answer to each question, in order."""
@@ -131,6 +162,19 @@ class RewardWorker:
         if execution is None:
             return Judged(verdict.status, parts)
         return Judged(verdict.status, parts, len(execution.rows), execution.error, is_blind(execution))
+
+
+def _checked(name: str) -> RewardPart:
+    """A part of others, held to what a part is."""
+    function = load(name)
+
+    def part(example: Example, answer: Answer, verdict: Verdict) -> float:
+        value = function(example, answer, verdict)
+        if not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise UserError(f"reward.extra: {name} must return a number from 0 to 1, got {value!r} for {answer.sql!r}")
+        return float(value)
+
+    return part
 
 
 @lru_cache(maxsize=50_000)
@@ -178,7 +222,7 @@ def group_rewards(
 
 def _weighted(parts: dict[str, float], config: RewardConfig) -> float:
     """Correct answers earn every part that they hold; the shaping of wrong ones is what the gate lets through."""
-    return sum(weight * parts[name] for name in PARTS if (weight := getattr(config, name)))
+    return sum(weight * parts[name] for name, weight in config.weights.items())
 
 
 def self_test(worker: RewardWorker, examples: Sequence[Example], share: float = 0.99) -> None:

@@ -70,7 +70,7 @@ def _shared_rows(items: Sequence[TrainingExample], token_budget: int) -> list[Ro
     prefix, room = items[0].prompt_ids[:shared], 0
     found: list[Row] = []
     for item in items:
-        branch = Branch(item.prompt_ids[shared:], item.completion_ids)
+        branch = Branch.of(item.prompt_ids[shared:], item.completion_ids)
         if not found or branch.length > room:
             found.append(Row(prefix, [branch]))
             room = token_budget - found[-1].length
@@ -81,7 +81,7 @@ def _shared_rows(items: Sequence[TrainingExample], token_budget: int) -> list[Ro
 
 
 def _alone(item: TrainingExample) -> Row:
-    return Row(item.prompt_ids, [Branch((), item.completion_ids)])
+    return Row(item.prompt_ids, [Branch.of((), item.completion_ids)])
 
 
 def packed_batches(

@@ -39,6 +39,27 @@ class LossTerms:
     is_cap: float = 2.0
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """The learned tokens of a micro-batch, end to end, answer by answer.
+
+    log_probs_N: log π, with its gradient; behaviour_N: log μ of the engine. answers_N: for each token the number of its
+    answer, 0 ≤ n, all those of a group in a row. reference_N and entropy_N are there where the algorithm asks for them.
+    """
+
+    log_probs_N: Tensor
+    behaviour_N: Tensor
+    advantages_N: Tensor
+    weights_N: Tensor
+    answers_N: Tensor
+    reference_N: Tensor | None = None
+    entropy_N: Tensor | None = None
+
+    @property
+    def fixed(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.log_probs_N, self.behaviour_N, self.advantages_N, self.weights_N
+
+
 def token_weight(length: int, aggregation: Aggregation, max_tokens: int) -> float:
     """The weight of each token of an answer of `length` tokens, before the step's `divisor`.
 

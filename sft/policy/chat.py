@@ -47,6 +47,13 @@ class Chat:
         """The text, letter by letter, and the end of the turn."""
         return [*self.text_ids(text), self.end_id]
 
+    def reply_ids(self, content: str) -> list[int]:
+        """What follows the end of an answer: one more message of the user, and the opening of the next answer."""
+        said = [("user", _QUESTION), ("assistant", _ANSWER), ("user", self.without_added_tokens(content))]
+        text = self._opened([{"role": role, "content": text} for role, text in said])
+        ids = self._encode(text.partition(_ANSWER)[2])
+        return ids[ids.index(self.end_id) + 1 :] if self.end_id in ids else ids
+
     def text_ids(self, text: str) -> list[int]:
         """Ids that decode to the text, none of an added token: where one would be read the text is encoded in parts."""
         parts, done = list[str](), 0
@@ -99,7 +106,10 @@ class Chat:
                 yield start, end
 
     def _prompt(self, content: str) -> str:
-        text = self._render([{"role": "user", "content": content}], add_generation_prompt=True)
+        return self._opened([{"role": "user", "content": content}])
+
+    def _opened(self, messages: list[dict[str, str]]) -> str:
+        text = self._render(messages, add_generation_prompt=True)
         thought = _OPEN_THOUGHT.search(text)
         return f"{text.rstrip()}\n\n{thought[1]}/{thought[2]}{thought[3]}\n\n" if thought else text
 

@@ -112,6 +112,10 @@ class PromptEncoder:
         """The answer's ids: the SQL without its final semicolon, then the end of the turn."""
         return self.chat.answer_ids(sql.strip().rstrip(";").rstrip())
 
+    def reply_ids(self, text: str) -> list[int]:
+        """Behind an answer: a message of the user, untrusted text, and the opening of the next answer."""
+        return self.chat.reply_ids(text)
+
     def fits(self, prompt_ids: Sequence[int]) -> bool:
         return len(prompt_ids) <= self.max_prompt_tokens
 

@@ -5,6 +5,7 @@
 
 In RL the prefix is the prompt and the branches are its K answers; in SFT it is the schema, and each branch is the rest
 of a question's prompt and its answer. The rows of a micro-batch lie end to end, without padding.
+A branch may be read in parts: a question behind its schema, what an environment said between two answers.
 Axes: M tokens of a micro-batch, N answer tokens among them.
 """
 
@@ -19,14 +20,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Branch:
-    """context: ids that are read, after the prefix; answer: ids that are predicted."""
+    """Segments behind the prefix, in order: ids, and whether they are predicted or only read."""
 
-    context: Sequence[int]
-    answer: Sequence[int]
+    segments: Sequence[tuple[Sequence[int], bool]]
+
+    @classmethod
+    def of(cls, context: Sequence[int], answer: Sequence[int]) -> Branch:
+        """An answer behind ids that are read."""
+        return cls(((context, False), (answer, True)))
+
+    @property
+    def context(self) -> list[int]:
+        """What is read."""
+        return [id_ for ids, predicted in self.segments if not predicted for id_ in ids]
+
+    @property
+    def answer(self) -> list[int]:
+        """What is predicted."""
+        return [id_ for ids, predicted in self.segments if predicted for id_ in ids]
 
     @property
     def length(self) -> int:
-        return len(self.context) + len(self.answer)
+        return sum(len(ids) for ids, _ in self.segments)
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,7 @@ def pack_rows(rows: Sequence[Row]) -> PackedBatch:
     ids: list[int] = []
     positions: list[int] = []
     predictors: list[int] = []
+    targets: list[int] = []
     spans: list[Span] = []
     for row in rows:
         assert row.prefix, "a row has a prefix of at least one id"
@@ -108,12 +124,15 @@ def pack_rows(rows: Sequence[Row]) -> PackedBatch:
         ids += row.prefix
         positions += range(shared)
         for branch in row.branches:
-            first = len(ids) + len(branch.context)  # place of the first answer token
-            before = first - 1 if branch.context else start + shared - 1
-            predictors += [before, *range(first, first + len(branch.answer) - 1)]
-            ids += [*branch.context, *branch.answer]
+            before = start + shared - 1  # place of the token that the next one follows
+            for segment, predicted in branch.segments:
+                first = len(ids)
+                if predicted and segment:
+                    predictors += [before, *range(first, first + len(segment) - 1)]
+                    targets += segment
+                ids += segment
+                before = len(ids) - 1 if segment else before
             positions += range(shared, shared + branch.length)
-    targets = [token for row in rows for branch in row.branches for token in branch.answer]
     return PackedBatch(
         torch.tensor(ids), torch.tensor(positions), torch.tensor(predictors), torch.tensor(targets), tuple(spans)
     )

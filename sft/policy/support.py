@@ -137,7 +137,7 @@ def _trial(causal_lm: PreTrainedModel, max_length: int) -> Row:
     ids = [i for i in range(min(config.vocab_size, 2**16)) if i not in special] or [0]
     rng = random.Random(0)
     prefix, one, other = (rng.choices(ids, k=k) for k in (length - second, first, second))
-    return Row(prefix, [Branch((), one), Branch((), other)])
+    return Row(prefix, [Branch.of((), one), Branch.of((), other)])
 
 
 def _windows(config: Any) -> list[int]:

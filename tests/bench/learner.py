@@ -28,8 +28,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from rl.types import Group, Reward, Rollout
+from rl.types import Episode, Group, Reward
 from tests.bench.shapes import make_16m_model
+from tests.rl.question import question
 
 LEARNING_RATE = 1e-4
 MICRO_BATCHES = (4, 8, 16)  # answers per forward, tried for TRL on a quarter of the groups
@@ -112,11 +113,11 @@ def _groups(args: argparse.Namespace) -> list[Group]:
         prompt = [rng.randrange(5, 8192) for _ in range(length(args.prompt))]
         answers = [[*(rng.randrange(5, 8192) for _ in range(length(args.answer) - 1)), 2] for _ in range(args.samples)]
         rollouts = [
-            Rollout(str(q), k, prompt, answer, [-9.0 + 0.01 * rng.random() for _ in answer], "stop", 0)
+            Episode.single(k, prompt, answer, [-9.0 + 0.01 * rng.random() for _ in answer], "stop", 0)
             for k, answer in enumerate(answers)
         ]
         advantages = [rng.uniform(-1.5, 1.5) for _ in answers]
-        groups.append(Group(str(q), rollouts, [Reward(0.0, {}, "wrong")] * len(answers), advantages))
+        groups.append(Group(question(str(q)), rollouts, [Reward(0.0, {}, "wrong")] * len(answers), advantages))
     return groups
 
 
@@ -201,7 +202,7 @@ def _trl_step(args: argparse.Namespace, groups: list[Group]) -> Any:
 
 def _trl_batches(groups: list[Group], micro: int) -> list[dict[str, torch.Tensor]]:
     """Prompts padded on the left, answers on the right, as TRL pads them: per generation batch."""
-    rollouts = [(r, a) for group in groups for r, a in zip(group.rollouts, group.advantages, strict=True)]
+    rollouts = [(r, a) for group in groups for r, a in zip(group.episodes, group.advantages, strict=True)]
     prompt = max(len(r.prompt_ids) for r, _ in rollouts)
     answer = max(len(r.token_ids) for r, _ in rollouts)
     columns: dict[str, list[Any]] = {

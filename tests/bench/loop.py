@@ -98,14 +98,14 @@ def _child(args: argparse.Namespace, overrides: list[str]) -> int:
 
 def _learn_every_group() -> None:
     """Advantages of groups without signal become ± TINY: the learner has the work of all groups."""
-    from rl import loop
+    from rl.algorithms import base
 
-    estimate = loop.advantages
+    estimate = base.advantages
 
     def never_zero(*args: Any) -> list[list[float]]:
         return [[a or TINY * (-1) ** k for k, a in enumerate(row)] for row in estimate(*args)]
 
-    loop.advantages = never_zero  # type: ignore[assignment]
+    base.advantages = never_zero  # type: ignore[assignment]
 
 
 def _make_model(args: argparse.Namespace) -> None:

@@ -17,11 +17,12 @@ from evaluation.benchmarks import Example, load_examples
 from rl.engines import Engine, Engines, SamplesMissing, ServedGenerator, divide
 from rl.learner import Learner, LearnerConfig
 from rl.learners import Learners, share_out
-from rl.parts import PooledRewards, reward_pool
 from rl.reward import Answer, Judged, RewardConfig, RewardWorker
-from rl.types import Group, Reward, Rollout
+from rl.rewards import PooledRewards, reward_pool
+from rl.types import Episode, Group, Part, Reward
 from sft.config import LoraConfig, ModelConfig
 from sft.policy.sampling import Sampling
+from tests.rl.question import question
 from tests.toy_model import make_toy_model
 
 PATIENCE_S = 240.0
@@ -83,9 +84,9 @@ def groups_of(step: int, n: int = 7) -> list[Group]:
     for q in range(n):
         prompt = ids(5, 30)
         answers = [ids(2, 9) for _ in range(4)]
-        rollouts = [Rollout(f"q{q}", k, prompt, a, [-6.0] * len(a), "stop", step - 1) for k, a in enumerate(answers)]
+        rollouts = [Episode.single(k, prompt, a, [-6.0] * len(a), "stop", step - 1) for k, a in enumerate(answers)]
         advantages = [0.0] * 4 if q == 3 else [0.75, -0.25, -0.25, -0.25]
-        groups.append(Group(f"q{q}", rollouts, [Reward(1.0, {}, "correct")] * 4, advantages))
+        groups.append(Group(question(f"q{q}"), rollouts, [Reward(1.0, {}, "correct")] * 4, advantages))
     return groups
 
 
@@ -128,10 +129,10 @@ def test_two_ranks_take_the_step_of_one_and_a_killed_one_changes_nothing(
 def test_groups_are_shared_out_by_tokens_and_none_is_lost() -> None:
     groups = groups_of(1)
     shares = share_out(groups, 3)
-    assert sorted(g.example_id for share in shares for g in share) == sorted(g.example_id for g in groups)
+    assert sorted(g.example.id for share in shares for g in share) == sorted(g.example.id for g in groups)
     assert share_out(groups, 3) == shares and all(shares)
-    flat = [Group(g.example_id, g.rollouts, g.rewards, [0.0] * 4) for g in groups]
-    loads = [sum(len(r.token_ids) for g in share for r in g.rollouts) for share in share_out(flat, 3, learns_all=True)]
+    flat = [Group(g.example, g.episodes, g.rewards, [0.0] * 4) for g in groups]
+    loads = [sum(len(r.token_ids) for g in share for r in g.episodes) for share in share_out(flat, 3, learns_all=True)]
     assert max(loads) < 2 * min(loads), "where KL or entropy act, groups without advantage cost as much as the others"
 
 
@@ -155,7 +156,7 @@ def test_two_engines_give_the_samples_of_one_and_a_killed_one_gives_them_again(
             engines.engines[victim].ready()
         engines.load(version)
         parts = []
-        for part in engines.sample(prompts, databases, sampling, 0, parts=4):
+        for part, _ in engines.sample(prompts, databases, sampling, 0, parts=4):
             parts.append(part)
             if victim is not None and len(parts) == 2:
                 kill(engines.engines[victim].handle)
@@ -204,13 +205,15 @@ class LethalWorker(RewardWorker):
 def test_a_question_that_kills_workers_earns_nothing_and_is_never_asked_again(tmp_path: Path) -> None:
     examples = load_examples("tiny", "dev")[:6]
     sqls = [e.gold_sql if n != 2 else "SELECT lethal" for n, e in enumerate(examples)]
-    rollouts = [[Rollout(e.id, 0, [1], [1], [0.0], "stop", 0, sql)] for e, sql in zip(examples, sqls, strict=True)]
+    groups = [
+        Group(e, [Episode.single(0, [1], [1], [0.0], "stop", 0, sql)]) for e, sql in zip(examples, sqls, strict=True)
+    ]
     config, file = RewardConfig(), tmp_path / "quarantine.jsonl"
     expected = [["correct"], ["correct"], ["lost"], ["correct"], ["correct"], ["correct"]]
     for deaths in (2, 0):
         with reward_pool(config, file, LethalWorker) as pool:
-            rewards = PooledRewards(pool, config, seed=0, max_tokens=8).reward(examples, rollouts)
-            assert [[reward.verdict for reward in group] for group in rewards] == expected
-            assert rewards[2][0].value == 0 and pool.restarts == deaths
+            rewarded = PooledRewards(pool, config, seed=0, max_tokens=8).reward(Part(groups)).groups
+            assert [[reward.verdict for reward in group.rewards] for group in rewarded] == expected
+            assert rewarded[2].rewards[0].value == 0 and pool.restarts == deaths
     (entry,) = [json.loads(line) for line in file.read_text().splitlines()]
     assert examples[2].id in json.dumps(entry)

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rl.alarms import Alarm, AlarmConfig, Alarms, after_evaluation
-from rl.train.driver import sound
+from rl.watch import sound
 
 HEALTHY: dict[str, Any] = {"mismatch": 0.001, "entropy": 0.4, "verdicts": {"correct": 60, "wrong": 40}}
 

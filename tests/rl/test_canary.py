@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from rl.canary import AdapterNotLive, Canary, mismatch
 from rl.config import RolloutConfig
-from rl.parts import AdapterNotLive, Canary, EnginePolicy, mismatch
+from rl.policy import EnginePolicy
 from sft.policy.base import PolicyVersion
 
 
-def policy_of(learner: list[float], *engines: list[float]) -> EnginePolicy:
+def policy_of(learner: list[float], *engines: list[float], bf16: bool = False) -> EnginePolicy:
     """A policy whose learner and engines answer the canary's one question with these log-probabilities."""
     learners: Any = SimpleNamespace(
         publish=lambda step: PolicyVersion(step, b"adapter", "{}", "digest"),
@@ -24,8 +25,8 @@ def policy_of(learner: list[float], *engines: list[float]) -> EnginePolicy:
         score=lambda *shown: [lambda ours=ours: [ours] for ours in engines],
         restarts=0,
     )
-    canary, encoder = Canary([[1]], [[2, 3]]), SimpleNamespace()
-    return EnginePolicy(served, learners, encoder, RolloutConfig(), 0.05, canary, 0)  # type: ignore[arg-type]
+    encoder: Any = SimpleNamespace()
+    return EnginePolicy(served, learners, encoder, RolloutConfig(), Canary([[1]], [[2, 3]], bf16=bf16), 0)
 
 
 def test_a_policy_that_every_engine_serves_may_be_learned_from() -> None:
@@ -58,8 +59,7 @@ def test_what_bfloat16_rounds_is_no_mismatch_and_what_it_does_not_is() -> None:
     (True, [-20.5, -24.0], False), (True, [-21.3, -25.3], False),  # by four; by what a missing adapter makes
 ])  # fmt: skip
 def test_rounding_does_not_stop_a_run_and_a_missing_adapter_does(bf16: bool, theirs: list[float], lives: bool) -> None:
-    policy = policy_of([-20.0, -24.0], theirs)
-    policy.bf16 = bf16
+    policy = policy_of([-20.0, -24.0], theirs, bf16=bf16)
     policy.publish(0)
     if lives:
         assert policy.verify() == pytest.approx(0.11)  # what is reported is the whole
@@ -69,7 +69,7 @@ def test_rounding_does_not_stop_a_run_and_a_missing_adapter_does(bf16: bool, the
 
 
 def test_the_first_canary_of_a_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger="rl.parts")
+    caplog.set_level("INFO", logger="rl.policy")
     policy = policy_of([-1.0, -2.0], [-1.02, -2.04])
     for step in (0, 1):
         policy.publish(step)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from evaluation.benchmarks import load_examples
 from rl.golds import dropped_before, write_dropped
-from rl.train.driver import checked
+from rl.questions import checked
 from sft.policy.checkpoint import Checkpoint
 
 

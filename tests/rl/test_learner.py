@@ -8,8 +8,9 @@ import torch
 
 from evaluation.errors import UserError
 from rl.learner import Learner, LearnerConfig
-from rl.types import Group, Reward, Rollout
+from rl.types import Episode, Group, Reward
 from sft.config import LoraConfig, ModelConfig
+from tests.rl.question import question
 from tests.toy_model import make_toy_model
 
 
@@ -32,10 +33,10 @@ def groups_of(learner, signal=True, n=4, seed=0):
         answers = [[rng.randrange(3, 500) for _ in range(rng.randrange(2, 10))] for _ in range(4)]
         scores = learner.score([prompt] * 4, answers)
         rollouts = [
-            Rollout(f"q{q}", k, prompt, a, s, "stop", 0) for k, (a, s) in enumerate(zip(answers, scores, strict=True))
+            Episode.single(k, prompt, a, s, "stop", 0) for k, (a, s) in enumerate(zip(answers, scores, strict=True))
         ]
         rewards = [Reward(1.0, {}, "correct")] * 4
-        groups.append(Group(f"q{q}", rollouts, rewards, [0.75, -0.25, -0.25, -0.25] if signal else [0.0] * 4))
+        groups.append(Group(question(f"q{q}"), rollouts, rewards, [0.75, -0.25, -0.25, -0.25] if signal else [0.0] * 4))
     return groups
 
 
@@ -49,8 +50,8 @@ def test_a_step_raises_the_probability_of_rewarded_answers_and_lowers_that_of_th
     for step in range(1, 6):
         learner.learn(groups, step)
     for group in groups:
-        after = learner.score([r.prompt_ids for r in group.rollouts], [r.token_ids for r in group.rollouts])
-        change = [sum(new) - sum(r.log_probs) for new, r in zip(after, group.rollouts, strict=True)]
+        after = learner.score([r.prompt_ids for r in group.episodes], [r.token_ids for r in group.episodes])
+        change = [sum(new) - sum(r.log_probs) for new, r in zip(after, group.episodes, strict=True)]
         assert change[0] > max(change[1:])
 
 

@@ -1,13 +1,21 @@
 """The page itself, on parts of a few lines that live in one process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from evaluation.benchmarks import Example
 from rl import loop
-from rl.parts import ShuffledQuestions
-from rl.types import Group, Reward, Rollout
+from rl.algorithms.base import Algorithm
+from rl.batch import Batch
+from rl.config import LearnerConfig, RolloutConfig
+from rl.environment import Environment, Observation, Place, Resume
+from rl.questions import ShuffledQuestions
+from rl.reward import Answer
+from rl.types import Episode, Group, Part, Reward, Segment
+from tests.rl.question import question
 
 EXAMPLES = [Example(f"q{n}", "db", "?", "", "SELECT 1", "db.sqlite", "") for n in range(20)]
 
@@ -19,18 +27,38 @@ class Scripted:
         self.useful = useful
         self.learned: dict[int, list[Group]] = {}
         self.calls: list[tuple[int, int]] = []
-        self.rewarded: dict[tuple[int, int], list[Example]] = {}
+        self.rewarded: dict[tuple[int, int], int] = {}
         self.published = 0
         self.versions: dict[int, int] = {}
+        self.seen: list[tuple[str, int]] = []
+        self.seconds: dict[int, dict[str, float]] = {}
 
-    def sample(
-        self, examples: Sequence[Example], step: int, refill: int, version: int, parts: int, seconds: loop.Seconds
-    ) -> Iterator[loop.Rollouts]:
+    def sample(self, questions: Sequence[Example], step: int, refill: int, version: int, parts: int) -> Iterator[Part]:
         assert version <= self.published
         self.calls.append((step, refill))
         self.versions[step] = version
-        for example in examples:
-            yield [(example, [Rollout(example.id, k, [1], [2], [-0.5], "stop", version) for k in range(2)])]
+        for example in questions:
+            answers = [Episode.single(k, [1], [2], [-0.5], "stop", version) for k in range(2)]
+            yield Part([Group(example, answers)], {"generate": 0.25})
+
+    def resume(self, step: int, refill: int, version: int) -> Resume:
+        def go_on(part: Part, seen: Mapping[Place, Observation], turn: int) -> tuple[Part, set[Place]]:
+            assert version == self.versions[step]
+            places = {place for place in seen if place.sample == 0}  # there is no room for the other
+            read = {p: [len(seen[p].text)] for p in places}
+            groups = [
+                replace(
+                    group,
+                    episodes=[
+                        e.then(Segment(read[p], None), Segment([turn], [-0.1])) if (p := Place(g, k)) in places else e
+                        for k, e in enumerate(group.episodes)
+                    ],
+                )
+                for g, group in enumerate(part.groups)
+            ]
+            return part.after("generate", 0.5, groups), places
+
+        return go_on
 
     def learn(self, groups: Sequence[Group], step: int) -> None:
         self.learned.setdefault(step, []).extend(groups)
@@ -42,18 +70,38 @@ class Scripted:
         self.published = step
         return {}
 
-    def reward(self, examples: Sequence[Example], rollouts: Sequence[Sequence[Rollout]]) -> list[list[Reward]]:
-        rewarded = self.rewarded.setdefault(self.calls[-1], [])  # staleness 0: of the newest draw
-        signal = self.calls[-1][1] > 0 or len(rewarded) < self.useful
-        rewarded += examples
-        return [[Reward(1.0, {}, "correct"), Reward(float(not signal), {}, "wrong")] for _ in examples]
+    def reward(self, part: Part) -> Part:
+        return part.after("reward", 0.125, [replace(g, rewards=self.rewards_of(g)) for g in part.groups])
+
+    def rewards_of(self, group: Group) -> list[Reward]:
+        done = self.rewarded.get(self.calls[-1], 0)  # staleness 0: of the newest draw
+        self.rewarded[self.calls[-1]] = done + 1
+        signal = self.calls[-1][1] > 0 or done < self.useful
+        return [Reward(1.0, {}, "correct"), Reward(float(not signal), {}, "wrong")]
+
+    def record(self, step: int, batch: Batch, metrics: dict[str, float]) -> None:
+        self.seen.append(("record", step))
+        self.seconds[step] = batch.seconds
+        assert batch.groups == self.learned[step]
+
+    def evaluate(self, step: int) -> None:
+        self.seen.append(("evaluate", step))
+
+    def checkpoint(self, step: int) -> None:
+        self.seen.append(("checkpoint", step))
+
+    def alarm(self, step: int) -> None:
+        self.seen.append(("alarm", step))
+
+
+def recipe_of(parts: Scripted, **bounds: Any) -> loop.Recipe:
+    grpo = Algorithm(RolloutConfig(), LearnerConfig())
+    return loop.Recipe(ShuffledQuestions(EXAMPLES, 4, seed=0), parts, parts, grpo, parts, **bounds)
 
 
 def run(useful: int, refills: int, staleness: int = 0, steps: int = 2) -> Scripted:
     parts = Scripted(useful)
-    questions = ShuffledQuestions(EXAMPLES, 4, seed=0)
-    record = range(1, steps + 1), questions, parts, parts, "grpo", lambda *record: None
-    loop.train(*record, refills, staleness)  # type: ignore[arg-type]
+    loop.train(range(1, steps + 1), recipe_of(parts, refills=refills, staleness=staleness))
     return parts
 
 
@@ -71,11 +119,11 @@ def test_refills_are_bounded_and_none_are_drawn_when_all_groups_have_a_signal() 
 
 def test_right_answers_that_differ_by_shaping_alone_are_no_signal_and_still_learned_from() -> None:
     class Shaped(Scripted):
-        def reward(self, examples: Sequence[Example], rollouts: Sequence[Sequence[Rollout]]) -> list[list[Reward]]:
-            return [[Reward(1.0, {}, "correct"), Reward(0.9, {}, "correct")] for _ in examples]
+        def rewards_of(self, group: Group) -> list[Reward]:
+            return [Reward(1.0, {}, "correct"), Reward(0.9, {}, "correct")]
 
     parts = Shaped(4)
-    loop.train(range(1, 2), ShuffledQuestions(EXAMPLES, 4, 0), parts, parts, "grpo", lambda *record: None, refills=2)
+    loop.train(range(1, 2), recipe_of(parts, refills=2))
     assert parts.calls == [(1, 0), (1, 1), (1, 2)]
     # centred ±0.05, divided by the spread of 1 0, sqrt(1/2)
     for group in parts.learned[1]:
@@ -113,7 +161,7 @@ def test_a_batch_is_sampled_by_the_newest_policy_when_it_begins_and_begins_up_to
     parts = run(useful=4, refills=0, staleness=staleness, steps=5)
     # step s begins when step s - staleness does, after the update of step s - staleness - 1
     assert parts.versions == {step: max(0, step - 1 - staleness) for step in range(1, 6)}
-    assert [sorted({g.example_id for g in groups}) for groups in parts.learned.values()] == [
+    assert [sorted({g.example.id for g in groups}) for groups in parts.learned.values()] == [
         sorted(e.id for e in ShuffledQuestions(EXAMPLES, 4, seed=0).draw(step)) for step in range(1, 6)
     ]
 
@@ -124,19 +172,17 @@ def test_a_resumed_run_has_the_waiting_batches_sampled_by_the_policies_of_an_unb
     for done in range(1, 6):
         rest = Scripted(useful=4)
         rest.published = done  # and its checkpoint holds the policies before it that are still needed
-        questions = ShuffledQuestions(EXAMPLES, 4, seed=0)
-        remaining = range(done + 1, 7), questions, rest, rest, "grpo", lambda *record: None
-        loop.train(*remaining, 0, staleness)  # type: ignore[arg-type]
+        loop.train(range(done + 1, 7), recipe_of(rest, staleness=staleness))
         assert rest.versions == {step: whole.versions[step] for step in range(done + 1, 7)}
         assert min(rest.versions.values()) >= max(0, done - staleness)
         for step, groups in rest.learned.items():
-            assert [group.rollouts for group in groups] == [group.rollouts for group in whole.learned[step]]
+            assert [group.episodes for group in groups] == [group.episodes for group in whole.learned[step]]
 
 
 def test_a_sample_that_is_older_than_the_bound_or_from_the_future_is_refused() -> None:
     def group(version: int) -> Group:
-        rollouts = [Rollout("q", k, [1], [2], [-0.5], "stop", version) for k in range(2)]
-        return Group("q", rollouts, [Reward(0.0, {}, "wrong")] * 2, [0.0, 0.0])
+        rollouts = [Episode.single(k, [1], [2], [-0.5], "stop", version) for k in range(2)]
+        return Group(question("q"), rollouts, [Reward(0.0, {}, "wrong")] * 2, [0.0, 0.0])
 
     loop.check_age([group(2), group(3)], step=4, staleness=1)
     for version in (1, 4):
@@ -146,9 +192,38 @@ def test_a_sample_that_is_older_than_the_bound_or_from_the_future_is_refused() -
 
 def test_an_exception_of_a_part_ends_the_loop() -> None:
     class Broken(Scripted):
-        def reward(self, examples: object, rollouts: object) -> list[list[Reward]]:
+        def rewards_of(self, group: Group) -> list[Reward]:
             raise LookupError("no ruler")
 
     parts = Broken(4)
     with pytest.raises(LookupError, match="no ruler"):
-        loop.train(range(1, 3), ShuffledQuestions(EXAMPLES, 4, 0), parts, parts, "grpo", lambda *record: None)
+        loop.train(range(1, 3), recipe_of(parts))
+
+
+def test_every_step_is_recorded_then_evaluated_saved_and_checked_and_seconds_add_up() -> None:
+    parts = run(useful=1, refills=1)
+    names = ["record", "evaluate", "checkpoint", "alarm"]
+    assert parts.seen == [(name, step) for step in (1, 2) for name in names]
+    seconds = dict(parts.seconds[1])
+    assert seconds.pop("wait") >= 0 and seconds == {"generate": 8 * 0.25, "reward": 8 * 0.125}  # two draws of four
+
+
+def test_episodes_go_on_while_they_are_answered_and_there_is_room_up_to_the_last_turn() -> None:
+    class Insists(Environment):
+        turns = 3
+
+        def observe(self, example: Example, answer: Answer) -> Observation | None:
+            asked.append(example.id)
+            return None if example.id == satisfied else Observation("again")
+
+    parts, asked = Scripted(4), list[str]()
+    satisfied = ShuffledQuestions(EXAMPLES, 4, seed=0).draw(1)[0].id
+    loop.train(range(1, 2), recipe_of(parts, environment=Insists()))
+    first, *others = parts.learned[1]
+    assert [e.segments for e in first.episodes] == [(Segment([2], [-0.5]),)] * 2
+    for group in others:
+        goes_on, ended = group.episodes
+        assert [s.ids for s in goes_on.segments] == [[2], [5], [1], [5], [2]] and goes_on.turns == 3
+        assert goes_on.token_ids == [2, 1, 2] and goes_on.log_probs == [-0.5, -0.1, -0.1] and goes_on.length == 5
+        assert ended.turns == 1
+    assert len(asked) == 2 + 3 * (2 + 1)  # after the first answer both of each group, after the second one of three

@@ -2,13 +2,13 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from rl.packing import micro_batches, pack
-from rl.types import Rollout
+from rl.types import Episode, Segment
 from sft.policy.answers import answer_hidden, score_answers
 from sft.policy.attention import install
 
 
 def rollout(prompt, answer, k=0):
-    return Rollout("q", k, prompt, answer, [0.0] * len(answer), "stop", 0)
+    return Episode.single(k, prompt, answer, [0.0] * len(answer), "stop", 0)
 
 
 def separate_log_probs(model, prompt, answer):
@@ -16,23 +16,47 @@ def separate_log_probs(model, prompt, answer):
     return torch.stack([logits[len(prompt) - 1 + i, token] for i, token in enumerate(answer)])
 
 
-def test_a_packed_group_gives_the_log_probs_of_separate_sequences():
+def small_model():
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=1,
     )  # fmt: skip
-    model = Qwen2ForCausalLM(config).eval()
+    return Qwen2ForCausalLM(config).eval()
+
+
+def packed_log_probs(model, groups):
+    packed = pack(groups)
+    install(model)
+    return score_answers(answer_hidden(model, packed), model.lm_head, packed.targets_N).log_probs_N
+
+
+def test_a_packed_group_gives_the_log_probs_of_separate_sequences():
+    model = small_model()
     groups = [
         [rollout([1, 2, 3, 4, 5], answer) for answer in ([6, 7, 8], [9], [6, 7, 9, 10])],
         [rollout([11, 12], answer) for answer in ([13, 14], [15])],
     ]
-    packed = pack(groups)
-    install(model)
     with torch.no_grad():
-        ours = score_answers(answer_hidden(model, packed), model.lm_head, packed.targets_N).log_probs_N
+        ours = packed_log_probs(model, groups)
         theirs = torch.cat([separate_log_probs(model, r.prompt_ids, r.token_ids) for g in groups for r in g])
     assert torch.allclose(ours, theirs, atol=2e-6)
+
+
+def test_packed_turns_give_the_log_probs_of_separate_sequences_and_what_is_read_is_not_learned():
+    model = small_model()
+    read, wrote = Segment([20, 21, 22], None), Segment([23, 24], [0.0, 0.0])
+    one = rollout([1, 2, 3], [6, 7])
+    episodes = [one.then(read, wrote).then(Segment([25], None), Segment([26], [0.0])), one, one.then(read, wrote)]
+    with torch.no_grad():
+        ours = packed_log_probs(model, [episodes])
+        ids = [e.ids for e in episodes]
+        theirs = [separate_log_probs(model, [1, 2, 3], i[3:]) for i in ids]
+    # written: places 0, 1 behind the prompt, then 5, 6 behind the first observation, then 8 behind the second one
+    kept = torch.cat([theirs[0][[0, 1, 5, 6, 8]], theirs[1][[0, 1]], theirs[2][[0, 1, 5, 6]]])
+    assert float((ours - kept).abs().max()) <= 1e-6
+    targets = pack([episodes]).targets_N.tolist()
+    assert targets == [6, 7, 23, 24, 26, 6, 7, 6, 7, 23, 24] == [i for e in episodes for i in e.token_ids]
 
 
 def test_micro_batches_hold_every_group_once_within_the_budget():

@@ -17,10 +17,11 @@ import torch
 from evaluation.errors import UserError
 from rl.learner import Learner, LearnerConfig
 from rl.packing import pack
-from rl.types import Group, Reward, Rollout
+from rl.types import Episode, Group, Reward
 from sft.config import LoraConfig, ModelConfig
 from sft.policy import base as policy
 from sft.policy.answers import answer_hidden, score_answers
+from tests.rl.question import question
 from tests.toy_model import make_toy_model
 
 LORA = LoraConfig(r=8, alpha=16)
@@ -67,10 +68,10 @@ def groups_of(learner: Learner, signals: Sequence[list[float]] = (SIGNAL,) * 4) 
         answers = [[rng.randrange(3, 500) for _ in range(length)] for length in lengths]
         answers = [a if len(a) == MAX_TOKENS else [*a[:-1], EOS] for a in answers]
         rollouts = [
-            Rollout(f"q{q}", k, prompt, a, s, "length" if len(a) == MAX_TOKENS else "stop", 0)
+            Episode.single(k, prompt, a, s, "length" if len(a) == MAX_TOKENS else "stop", 0)
             for k, (a, s) in enumerate(zip(answers, learner.score([prompt] * 3, answers), strict=True))
         ]
-        groups.append(Group(f"q{q}", rollouts, [Reward(1.0, {}, "correct")] * 3, values))
+        groups.append(Group(question(f"q{q}"), rollouts, [Reward(1.0, {}, "correct")] * 3, values))
     return groups
 
 
@@ -87,7 +88,13 @@ def flat_gradient(learner: Learner) -> torch.Tensor:
     return torch.cat([p.grad.detach().flatten() for p in learner.trained.values()])
 
 
-def log_softmax(learner: Learner, rollout: Rollout) -> torch.Tensor:
+def off_by(constant: float, episode: Episode) -> Episode:
+    """Scored by an engine whose log-probabilities are smaller by so much."""
+    segments = [s._replace(log_probs=[p - constant for p in s.log_probs or ()]) for s in episode.segments]
+    return replace(episode, segments=segments)
+
+
+def log_softmax(learner: Learner, rollout: Episode) -> torch.Tensor:
     """(T, V) at the places that predict the answer: one plain forward pass, nothing packed."""
     ids = torch.tensor([[*rollout.prompt_ids, *rollout.token_ids]])
     return learner.model(ids).logits[0, len(rollout.prompt_ids) - 1 : -1].log_softmax(-1)
@@ -96,13 +103,13 @@ def log_softmax(learner: Learner, rollout: Rollout) -> torch.Tensor:
 def gradient_by_hand(
     learner: Learner,
     groups: Sequence[Group],
-    weight: Callable[[Rollout], float],
-    reference: Callable[[Rollout], torch.Tensor] | None = None,
+    weight: Callable[[Episode], float],
+    reference: Callable[[Episode], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Of Σ weight (−A log π + kl · ½(log π − log π_ref)² − entropy · H) over all tokens, on-policy."""
     kl, bonus = learner.config.kl, learner.config.entropy
     for group in groups:
-        for rollout, advantage in zip(group.rollouts, group.advantages, strict=True):
+        for rollout, advantage in zip(group.episodes, group.advantages, strict=True):
             table = log_softmax(learner, rollout)
             log_probs = table.gather(1, torch.tensor(rollout.token_ids)[:, None])[:, 0]
             loss = -advantage * log_probs + bonus * (table.exp() * table).sum(-1)
@@ -131,7 +138,7 @@ def test_the_gradient_is_the_weighted_sum_over_answers_computed_one_by_one(toy, 
     # A group without signal keeps its share of the samples; the tokens of a token mean are those learned from.
     signals = (SIGNAL,) * 4 if aggregation == "token_mean" else (SIGNAL, NONE, SIGNAL, SIGNAL)
     groups = groups_of(learner, signals)
-    samples, tokens = 12, sum(len(r.token_ids) for g in groups for r in g.rollouts)
+    samples, tokens = 12, sum(len(r.token_ids) for g in groups for r in g.episodes)
     weight = {
         "sequence_mean": lambda r: 1 / (samples * len(r.token_ids)),
         "token_mean": lambda r: 1 / tokens,
@@ -149,7 +156,7 @@ def test_kl_and_entropy_are_summed_with_the_weights_of_the_policy_gradient(toy, 
     groups = groups_of(learner)
     frozen = learner_of(toy, warmed_up)
 
-    def reference(rollout: Rollout) -> torch.Tensor:
+    def reference(rollout: Episode) -> torch.Tensor:
         return torch.tensor(frozen.score([rollout.prompt_ids], [rollout.token_ids])[0])
 
     expected = gradient_by_hand(learner, groups, lambda r: 1 / (12 * len(r.token_ids)), reference)
@@ -163,7 +170,7 @@ def test_kl_and_entropy_act_on_groups_without_advantage_too(toy, warmed_up, surr
     shift(learner.model, 0.05)
     groups = groups_of(learner, (SIGNAL, NONE, NONE))
     frozen = learner_of(toy, warmed_up)
-    tokens = sum(len(r.token_ids) for g in groups for r in g.rollouts)  # of the groups without advantage, too
+    tokens = sum(len(r.token_ids) for g in groups for r in g.episodes)  # of the groups without advantage, too
     # of 9 answers: 1/(9 L), 1/ΣL, 1/(9 · 16) per token
     weight = {
         "sequence_mean": lambda r: 1 / (9 * len(r.token_ids)),
@@ -171,7 +178,7 @@ def test_kl_and_entropy_act_on_groups_without_advantage_too(toy, warmed_up, surr
         "constant": lambda r: 1 / (9 * MAX_TOKENS),
     }[aggregation]
 
-    def reference(rollout: Rollout) -> torch.Tensor:
+    def reference(rollout: Episode) -> torch.Tensor:
         return torch.tensor(frozen.score([rollout.prompt_ids], [rollout.token_ids])[0])
 
     assert_same(gradient(learner, groups), gradient_by_hand(learner, groups, weight, reference))
@@ -202,8 +209,8 @@ def test_the_longest_answer_scales_dr_grpo_by_a_constant_only(toy):
 
 def test_every_sampled_id_is_learned_from_the_id_before_it_eos_included(toy):
     groups = groups_of(learner_of(toy))
-    rollouts = [r for g in groups for r in g.rollouts]
-    packed = pack([g.rollouts for g in groups])
+    rollouts = [r for g in groups for r in g.episodes]
+    packed = pack([g.episodes for g in groups])
     assert packed.targets_N.tolist() == [token for r in rollouts for token in r.token_ids]
     before = [token for r in rollouts for token in (r.prompt_ids[-1], *r.token_ids[:-1])]
     assert packed.ids_M[packed.predictors_N].tolist() == before
@@ -216,15 +223,16 @@ def test_an_answer_is_scored_given_its_prompt_and_itself_alone(toy):
     learner = learner_of(toy)
     shift(learner.model, 0.05)
     group, other = groups_of(learner)[:2]
-    before = scores_of(learner, [group.rollouts, other.rollouts])
-    changed = replace(group.rollouts[1], token_ids=[77, *group.rollouts[1].token_ids[1:]])
-    after = scores_of(learner, [[group.rollouts[0], changed, group.rollouts[2]], other.rollouts])
+    before = scores_of(learner, [group.episodes, other.episodes])
+    (segment,) = group.episodes[1].segments
+    changed = replace(group.episodes[1], segments=[segment._replace(ids=[77, *segment.ids[1:]])])
+    after = scores_of(learner, [[group.episodes[0], changed, group.episodes[2]], other.episodes])
     moved = [float((a - b).abs().max()) for a, b in zip(after, before, strict=True)]
     assert moved[1] > 1e-3
     assert max(moved[:1] + moved[2:]) < 1e-6
 
 
-def scores_of(learner: Learner, groups: Sequence[Sequence[Rollout]]) -> list[torch.Tensor]:
+def scores_of(learner: Learner, groups: Sequence[Sequence[Episode]]) -> list[torch.Tensor]:
     """Log-probabilities of each answer, all groups packed into one row."""
     causal_lm, packed = learner.model.get_base_model(), pack(groups)
     with torch.no_grad():
@@ -240,9 +248,9 @@ def test_masked_answers_were_cut_at_max_tokens_and_finished_ones_learn_to_end(to
     learner = learner_of(toy, truncated="mask", aggregation=aggregation)
     shift(learner.model, 0.05)
     groups = groups_of(learner)
-    tokens = sum(len(r.token_ids) for g in groups for r in g.rollouts if r.finish_reason == "stop")
+    tokens = sum(len(r.token_ids) for g in groups for r in g.episodes if r.finish_reason == "stop")
 
-    def weight(rollout: Rollout) -> float:
+    def weight(rollout: Episode) -> float:
         if rollout.finish_reason == "length":
             return 0.0
         return 1 / tokens if aggregation == "token_mean" else 1 / (12 * len(rollout.token_ids))
@@ -258,12 +266,11 @@ def test_an_engine_that_was_off_by_a_constant_is_corrected_by_its_ratio_up_to_th
     learner = learner_of(toy, surrogate="reinforce", is_cap=2.0)
     shift(learner.model, 0.05)
     fresh = groups_of(learner)
-    tokens = sum(len(r.token_ids) for g in fresh for r in g.rollouts)
+    tokens = sum(len(r.token_ids) for g in fresh for r in g.episodes)
     on_policy = gradient_by_hand(learner, fresh, lambda r: 1 / tokens)
     assert_same(gradient(learner, fresh), on_policy)
     # log π − log μ = shifted for every token: the weight is exp(shifted), at most 2
-    stale = [replace(g, rollouts=[replace(r, log_probs=[p - shifted for p in r.log_probs]) for r in g.rollouts])
-             for g in fresh]  # fmt: skip
+    stale = [replace(g, episodes=[off_by(shifted, r) for r in g.episodes]) for g in fresh]
     assert_same(gradient(learner, stale), min(2.0, math.exp(shifted)) * on_policy)
     metrics = learner.learn(stale, 1)
     assert metrics["mismatch"] == pytest.approx(abs(shifted), abs=1e-5)
@@ -277,8 +284,8 @@ def test_the_reference_is_the_warmed_up_policy_and_stays_it(toy, warmed_up):
     learner = learner_of(toy, warmed_up, kl=0.1)
     groups = groups_of(learner)
     with learner.model.disable_adapter():
-        base = learner.score([groups[0].rollouts[0].prompt_ids], [groups[0].rollouts[0].token_ids])[0]
-    assert max(abs(a - b) for a, b in zip(base, groups[0].rollouts[0].log_probs, strict=True)) > 1e-2
+        base = learner.score([groups[0].episodes[0].prompt_ids], [groups[0].episodes[0].token_ids])[0]
+    assert max(abs(a - b) for a, b in zip(base, groups[0].episodes[0].log_probs, strict=True)) > 1e-2
     frozen = {n: p.detach().clone() for n, p in learner.model.named_parameters() if n not in learner.trained}
     assert learner.learn(groups, 1)["kl_reference"] == 0.0, "at step 0 the policy is the reference, exactly"
     assert learner.learn(groups, 2)["kl_reference"] > 1e-4
@@ -304,7 +311,7 @@ def test_the_same_weights_give_the_same_scores_in_train_mode_bit_for_bit(toy, tm
     )
     learner = learner_of(str(noisy))
     assert learner.model.training and learner.model.get_base_model().config.attention_dropout == 0.0
-    groups = [g.rollouts for g in groups_of(learner)]
+    groups = [g.episodes for g in groups_of(learner)]
     assert all(torch.equal(a, b) for a, b in zip(*(scores_of(learner, groups) for _ in range(2)), strict=True))
 
 

@@ -15,10 +15,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from rl.learner import Learner, LearnerConfig
-from rl.types import Group, Reward, Rollout
+from rl.types import Episode, Group, Reward
 from sft.config import LoraConfig, ModelConfig
 from sft.policy import base as policy
 from sft.policy.generator import Generator, GeneratorConfig, Sampling, _sampling_params
+from tests.rl.question import question
 from tests.toy_model import make_toy_model
 
 LORA = LoraConfig(r=8, alpha=16)
@@ -69,8 +70,8 @@ def groups_from(generator: Generator, sampling: Sampling, step: int) -> list[Gro
     sampled = generator.sample(PROMPTS, sampling, step)
     return [
         Group(
-            f"q{q}",
-            [Rollout(f"q{q}", k, PROMPTS[q], s.token_ids, s.log_probs, s.finish_reason, step) for k, s in enumerate(g)],
+            question(f"q{q}"),
+            [Episode.single(k, PROMPTS[q], s.token_ids, s.log_probs, s.finish_reason, step) for k, s in enumerate(g)],
             [Reward(float(k == 0), {}, "correct" if k == 0 else "wrong") for k in range(len(g))],
             [0.75, *[-0.25] * (len(g) - 1)],
         )
@@ -133,7 +134,7 @@ def test_ids_that_text_would_change_are_sampled_scored_and_learned_as_they_are(
     scores = [side.score([letters], [letters[:8]], *step) for side, step in ((generator, (0,)), (learner, ()))]
     assert torch.allclose(*(torch.tensor(score) for score in scores), atol=1e-3)
     groups = groups_from(generator, Sampling(4, 1.0, max_tokens=24, seed=0), 0)
-    assert any(again(tokenizer, r.token_ids) != r.token_ids for g in groups for r in g.rollouts)
+    assert any(again(tokenizer, r.token_ids) != r.token_ids for g in groups for r in g.episodes)
     assert learner.learn(groups, 1)["mismatch_max"] < 1e-3
 
 

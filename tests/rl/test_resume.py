@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from evaluation.errors import UserError
+from rl.canary import Canary
 from rl.config import RolloutConfig
-from rl.parts import Canary, EnginePolicy
+from rl.policy import EnginePolicy
 from sft.policy.base import PolicyVersion
 
 
@@ -40,7 +41,7 @@ def policy_of(staleness: int) -> tuple[EnginePolicy, Served]:
     engines: Any = SimpleNamespace(load=served.load, score=lambda *shown: [served.score()], restarts=0)
     rollout = RolloutConfig(staleness=staleness)
     encoder: Any = SimpleNamespace()
-    return EnginePolicy(engines, served, encoder, rollout, 0.05, Canary([[1]], [[2]]), 0), served
+    return EnginePolicy(engines, served, encoder, rollout, Canary([[1]], [[2]]), 0), served
 
 
 @pytest.mark.parametrize(("staleness", "done", "kept"), [(0, 3, []), (1, 3, [2]), (2, 3, [1, 2]), (2, 1, [0])])

@@ -16,10 +16,11 @@ import pytest
 
 from evaluation.errors import UserError
 from rl.config import RlConfig
-from rl.train.driver import locked, open_run
+from rl.run import opened
 from sft.config import RunConfig
 from sft.policy import checkpoint
 from sft.policy.stores import open_store
+from sft.run_lock import locked
 from tests.cluster.head import ray_head
 
 ROOT = Path(__file__).parents[2]
@@ -230,11 +231,12 @@ def test_overwrite_starts_anew_and_removes_only_what_a_run_leaves(tmp_path):
     checkpoint.write(open_store(config.checkpoint_place), checkpoint.Checkpoint(9, {}, {"run.seed": "1"}), keep=2)
     for name in ("metrics.jsonl", "mine.txt"):
         (config.run.path / name).write_text("")
-    with pytest.raises(UserError, match=r"another run\.seed"):
-        open_run(config, {"run.seed": "0"})
+    with pytest.raises(UserError, match=r"another run\.seed"), opened(config, {"run.seed": "0"}):
+        pass
     config = config.model_copy(update={"run": config.run.model_copy(update={"overwrite": True})})
-    assert open_run(config, {"run.seed": "0"})[1] is None
-    assert [path.name for path in config.run.path.iterdir()] == ["mine.txt"]
+    with opened(config, {"run.seed": "0"}) as run:
+        assert run.saved is None and run.steps == range(1, config.steps + 1)
+        assert {path.name for path in config.run.path.iterdir()} == {"mine.txt", ".lock", "config.json"}
 
 
 def test_two_drivers_do_not_share_a_run_directory(tmp_path):

@@ -9,12 +9,13 @@ from transformers.pytorch_utils import Conv1D
 
 from rl.config import LearnerConfig
 from rl.learner import Learner
-from rl.types import Group, Reward, Rollout
+from rl.types import Episode, Group, Reward
 from sft.config import LoraConfig, ModelConfig, SftConfig
 from sft.policy import attention
 from sft.policy import base as policy
 from sft.policy.device import Device
 from sft.trainer import AnswerTrainer
+from tests.rl.question import question
 from tests.sft.families import OTHERS, SHARED, tiny
 from tests.sft.test_batches import questions
 from tests.toy_model import make_toy_model
@@ -67,8 +68,8 @@ def groups() -> list[Group]:
     answers = [[41, 42, 43], [44, 45], [46, 47, 48, 49]]
     made = []
     for q, prompt in enumerate(([7, 8, 9, 10], [11, 12])):
-        rollouts = [Rollout(f"q{q}", k, prompt, a, [-6.0] * len(a), "stop", 0) for k, a in enumerate(answers)]
-        made.append(Group(f"q{q}", rollouts, [Reward(1.0, {}, "correct")] * 3, [1.0, -0.5, -0.5]))
+        rollouts = [Episode.single(k, prompt, a, [-6.0] * len(a), "stop", 0) for k, a in enumerate(answers)]
+        made.append(Group(question(f"q{q}"), rollouts, [Reward(1.0, {}, "correct")] * 3, [1.0, -0.5, -0.5]))
     return made
 
 
@@ -100,7 +101,7 @@ def test_the_gradient_of_a_step_is_that_of_packed_rows(budget, tmp_path):
 
 def test_a_step_with_nothing_to_learn_compares_engine_and_learner_unpacked_too(stablelm):
     learner = learner_of(stablelm)
-    flat = [Group(group.example_id, group.rollouts, group.rewards, [0.0] * 3) for group in groups()]
+    flat = [Group(group.example, group.episodes, group.rewards, [0.0] * 3) for group in groups()]
     assert learner.learn(flat, 1)["mismatch"] > 0
 
 

@@ -16,8 +16,11 @@ from sft.policy.packing import Branch, Row, pack_rows
 from tests.sft.families import OTHERS, SHARED, WINDOW, tiny
 
 ROWS = [
-    Row(list(range(10, 40)), [Branch((), [41, 42, 43]), Branch([44, 45], list(range(46, 66))), Branch((), [50])]),
-    Row([7, 8, 9], [Branch((), [5, 6]), Branch((), [9, 9, 9, 9])]),
+    Row(
+        list(range(10, 40)),
+        [Branch.of((), [41, 42, 43]), Branch.of([44, 45], list(range(46, 66))), Branch.of((), [50])],
+    ),
+    Row([7, 8, 9], [Branch.of((), [5, 6]), Branch.of((), [9, 9, 9, 9])]),
 ]
 
 
@@ -63,7 +66,8 @@ def test_any_other_family_is_exact_packed_or_one_by_one(family):
 
 def test_one_by_one_a_context_is_read_and_answers_come_in_order():
     model = made("qwen2")
-    rows = [Row([*row.prefix, *branch.context], [Branch((), branch.answer)]) for row in ROWS for branch in row.branches]
+    pairs = [(row, branch) for row in ROWS for branch in row.branches]
+    rows = [Row([*row.prefix, *branch.context], [Branch.of((), branch.answer)]) for row, branch in pairs]
     with torch.no_grad():
         ours = answer_scores(model, pack_rows(rows), "none", temperature=1.0).log_probs_N
         assert torch.allclose(ours, all_alone(model), atol=1e-6)

@@ -1,0 +1,92 @@
+"""What an algorithm is: how rewards become credit, and credit a loss.
+
+    groups with rewards ─ credit ─► groups with advantages ─ … ─► tokens with log π, log μ ─ loss ─► (loss, metrics)
+
+`credit` runs in the loop, on plain lists; `loss` in the learner, on tensors. An algorithm of your own is a subclass in
+a file of its own, named by algorithm="package.module:Class"; those that ship are a short file each beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rl.algorithms.advantages import OVER_STEP, advantages
+from rl.types import Episode, Group
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl.algorithms.losses import Tokens
+    from rl.config import LearnerConfig, RlConfig, RolloutConfig
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A policy gradient with the advantage and the surrogate that the settings name.
+
+    unit: what a right answer earns more than a wrong one. defaults: settings that naming the algorithm sets where
+    neither the file nor the command line does. source: where it was published.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = "no name"
+    summary: ClassVar[str] = "GRPO's advantage with DAPO's token mean and clip-higher"
+    source: ClassVar[str] = ""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    rollout: RolloutConfig
+    learner: LearnerConfig
+    unit: float = 1.0
+
+    @classmethod
+    def of(cls, config: RlConfig) -> Algorithm:
+        """The one of a run."""
+        return cls(config.rollout, config.learner, config.reward.correct)
+
+    @property
+    def whole_step(self) -> bool:
+        """Whether credit needs all groups of a step at once."""
+        return self.rollout.advantage in OVER_STEP
+
+    @property
+    def reference(self) -> bool:
+        """Whether the loss reads log-probabilities of the frozen adapter that the run starts from."""
+        return self.learner.kl > 0
+
+    @property
+    def learns_all(self) -> bool:
+        """Whether groups without advantage are learned from, too: KL and entropy act on every group."""
+        return self.learner.kl != 0 or self.learner.entropy != 0
+
+    def credit(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups with an advantage for each episode."""
+        rewards_BK = [[reward.value for reward in group.rewards] for group in groups]
+        found_BK = advantages(self.rollout.advantage, rewards_BK, self.unit)
+        return [replace(group, advantages=found) for group, found in zip(groups, found_BK, strict=True)]
+
+    def learned(self, group: Group) -> Group:
+        """The group as it is computed, without episodes that are not learned from."""
+        if self.learner.truncated == "keep":
+            return group
+        return group.pick([i for i, episode in enumerate(group.episodes) if episode.finish_reason == "stop"])
+
+    def weight(self, episode: Episode) -> float:
+        """Of each written token of an episode, before `divisor`."""
+        from rl.algorithms.losses import token_weight
+
+        return token_weight(len(episode.token_ids), self.learner.aggregation, self.rollout.max_tokens)
+
+    def divisor(self, samples: float, tokens: float) -> float:
+        """What the gradient of a whole update is divided by: samples, all of the step; tokens, those learned from."""
+        from rl.algorithms.losses import divisor
+
+        return divisor(self.learner.aggregation, samples, tokens)
+
+    def loss(self, tokens: Tokens) -> tuple[Tensor, dict[str, float]]:
+        """The weighted sum over a micro-batch, and metrics: sums over tokens ("…_sum")."""
+        from rl.algorithms.losses import LossTerms, policy_loss
+
+        terms = LossTerms(**{field.name: getattr(self.learner, field.name) for field in fields(LossTerms)})
+        return policy_loss(*tokens.fixed, terms, tokens.reference_N, tokens.entropy_N, tokens.answers_N)
