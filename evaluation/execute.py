@@ -1,10 +1,12 @@
-"""Run statements from stdin in the sandbox.
+"""Run SQL in the sandbox.
 
-python -m evaluation.execute --db FILE [--deadline-s 1] < statements.jsonl
+    python -m evaluation.execute --db FILE "SELECT …" …         each as a table with column names
+    python -m evaluation.execute --db FILE < statements.sql     the same; statements end with a semicolon
+    python -m evaluation.execute --db FILE [--deadline-s 1] < statements.jsonl
 
-Each line, or item of one JSON list, is {"id", "sql": "…" | ["…", …]}; each gives one line {"id", "status", "rows",
-"seconds", "error", "tables_read"}, in order. A list of statements has the status of its last refused or failed
-statement, else of the last.
+Each line, or item of one JSON list, is {"id", "sql": "…" | ["…", …]}; each gives one line {"id", "status", "columns",
+"rows", "seconds", "error", "tables_read"}, in order. A list of statements has the status of its last refused or failed
+statement, else of the last. Exit code 1: some statement did not run.
 """
 
 from __future__ import annotations
@@ -12,14 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, dropwhile
 from typing import Any, TextIO
 
 from evaluation.command import CommandLine, file, seconds
 from evaluation.databases.files import readable
 from evaluation.databases.sandbox import Execution, Limits, Sandbox
 from evaluation.errors import exit_on_user_error
+from evaluation.row_text import described
 from evaluation.text_files import encoding_of
 
 LONGEST_LINE = 64 * 2**20  # characters
@@ -87,6 +92,7 @@ def answer(name: Any, execution: Execution) -> dict[str, Any]:
     return {
         "id": name,
         "status": execution.status,
+        "columns": list(execution.columns),
         "rows": [[json_cell(cell) for cell in row] for row in execution.rows],
         "seconds": round(execution.seconds, 6),
         "error": execution.error,
@@ -103,8 +109,35 @@ def json_cell(cell: Any) -> Any:
     return cell
 
 
+def plain_statements(lines: Iterable[str]) -> Iterator[str]:
+    r"""Statements of an SQL script, without what ends them; the last one needs no semicolon.
+
+    >>> list(plain_statements(["SELECT ';'\n", " FROM t; SELECT 2;\n"]))
+    ["SELECT ';'\n FROM t", 'SELECT 2']
+    """
+    begun = ""
+    for line in lines:
+        *ended, last = line.split(";")
+        for part in ended:
+            begun += part + ";"
+            if len(begun) > LONGEST_LINE or sqlite3.complete_statement(begun):
+                yield begun.strip().removesuffix(";")
+                begun = ""
+        begun += last
+    if begun.strip():
+        yield begun.strip()
+
+
+def run_plain(sandbox: Sandbox, database: str, statements: Iterable[str]) -> Iterator[Execution]:
+    for sql in statements:
+        (execution,) = sandbox.execute([(database, sql)])
+        print(described(execution), flush=True)
+        yield execution
+
+
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = CommandLine("evaluation.execute", "Run SQL in the sandbox.")
+    parser.add_argument("sql", nargs="*", help="statements; without one they are read from stdin, as SQL or JSON lines")
     parser.add_argument("--db", type=file, required=True, help="SQLite file; it is never changed")
     parser.add_argument("--deadline-s", type=seconds, default=Limits.deadline_s, help="time for one statement")
     return parser.parse_args(argv)
@@ -114,12 +147,28 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     readable(options.db)
+    database = str(options.db.absolute())
+    with Sandbox(Limits(deadline_s=options.deadline_s)) as sandbox:
+        if options.sql:
+            statuses: list[str] = [one.status for one in run_plain(sandbox, database, options.sql)]
+        else:
+            statuses = list(_run_stdin(sandbox, database))
+    return int(any(status != "ok" for status in statuses))
+
+
+def _run_stdin(sandbox: Sandbox, database: str) -> Iterator[str]:
+    """The status of each statement; JSON lines begin with a brace or bracket, all else is SQL."""
     encoding = encoding_of(sys.stdin.buffer.peek(4)[:4])  # type: ignore[union-attr]
     sys.stdin.reconfigure(encoding=encoding, errors="surrogateescape")  # type: ignore[union-attr]
-    with Sandbox(Limits(deadline_s=options.deadline_s)) as sandbox:
-        for row in run(sandbox, str(options.db.absolute()), bounded(sys.stdin)):
-            print(json.dumps(row), flush=True)
-    return 0
+    rest = dropwhile(lambda line: not line.strip(), bounded(sys.stdin))
+    first = next(rest, "")
+    lines = chain([first], rest)
+    if first.lstrip()[:1] not in ("{", "["):
+        yield from (one.status for one in run_plain(sandbox, database, plain_statements(lines)))
+        return
+    for row in run(sandbox, database, lines):
+        print(json.dumps(row), flush=True)
+        yield row["status"]
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ class Limits:
     max_rows: int = 200_000
     max_bytes: int = 32 * 2**20  # of all rows, serialised, and 8 for each cell
     max_sql_bytes: int = 50_000
+    cut: bool = False  # of a result beyond max_rows or max_bytes the first rows are given, and not "too_large"
     max_cell_bytes: int = 1_000_000
     heap_bytes: int = 84 * 2**20  # SQLite's own memory; Spider's hungriest golds need over 80
     memory_bytes: int = 256 * 2**20  # address space of the child, beyond what it starts with
@@ -96,6 +97,7 @@ class Execution:
     tables_read: base tables read, as declared, sorted; views are followed, CTEs and sqlite_ tables are not counted.
     seconds: inside the child, from opening the database to the last row.
     volatile: uses a function of time or chance, so that it may answer differently next time.
+    truncated: has more rows than these, under `Limits.cut`.
 
     >>> Execution("ok", ((1, "a"),), ("id", "name"), ("singer",)).rows[0]
     (1, 'a')
@@ -108,6 +110,7 @@ class Execution:
     error: str = ""
     seconds: float = 0.0
     volatile: bool = False
+    truncated: bool = False
 
 
 class Sandbox:
@@ -246,8 +249,8 @@ def unsendable(sql: str, limits: Limits) -> Execution | None:
 
 def decode(payload: bytes) -> Execution:
     """An Execution from the child's answer."""
-    status, columns, rows, tables, volatile, error, seconds = marshal.loads(payload)
-    return Execution(status, marshal.loads(rows) if rows else (), columns, tables, error, seconds, volatile)
+    status, columns, rows, truncated, tables, volatile, error, seconds = marshal.loads(payload)
+    return Execution(status, marshal.loads(rows) if rows else (), columns, tables, error, seconds, volatile, truncated)
 
 
 def is_no_query(execution: Execution) -> bool:

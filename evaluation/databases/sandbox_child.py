@@ -32,7 +32,7 @@ def work(batch: list[tuple[str, str]], limits: Settings, answer: Callable[[Any],
 
 
 def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tuple[Any, ...]:
-    """(status, columns, marshalled rows, tables read, volatile, error, seconds) of one statement.
+    """(status, columns, marshalled rows, truncated, tables read, volatile, error, seconds) of one statement.
 
     seen: the files of this batch that were looked at; one that changes meanwhile may be read in part.
     """
@@ -40,7 +40,7 @@ def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tup
     clock, guard = Clock(limits["open_s"]), Guard(())
     columns: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
-    rows = b""
+    rows, truncated = b"", False
     try:
         end_after(limits["open_s"] + limits["grace_s"], limits["wall_s"])
         if path not in seen:
@@ -50,15 +50,15 @@ def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tup
             end_after(limits["deadline_s"] + limits["grace_s"], limits["wall_s"])
             clock, guard = Clock(limits["deadline_s"]), Guard(known.names)
             watch(connection, guard, clock, limits)
-            columns, rows = fetch(connection, sql, limits)
+            columns, rows, truncated = fetch(connection, sql, limits)
             tables = tables_read(guard, connection, sql, columns, known.tables)
         if guard.made_rows and not tables and columns[:3] not in EXPLAIN_COLUMNS:
             raise Refused(f"not allowed: {guard.made_rows} over constants alone, without a table of the database")
         status, error = "ok", ""
     except BaseException as failure:
-        columns, rows, tables = (), b"", ()
+        columns, rows, truncated, tables = (), b"", False, ()
         status, error = describe(failure, guard, clock, limits)
-    return status, columns, rows, tables, guard.volatile, error, monotonic() - started
+    return status, columns, rows, truncated, tables, guard.volatile, error, monotonic() - started
 
 
 def watch(connection: sqlite3.Connection, guard: Guard, clock: Clock, limits: Settings) -> None:
@@ -76,8 +76,8 @@ class Refused(Exception):
     """A statement that SQLite would run."""
 
 
-def fetch(connection: sqlite3.Connection, sql: str, limits: Settings) -> tuple[tuple[str, ...], bytes]:
-    """Column names and marshalled rows; text that is not UTF-8 is read as surrogate escapes."""
+def fetch(connection: sqlite3.Connection, sql: str, limits: Settings) -> tuple[tuple[str, ...], bytes, bool]:
+    """Column names, marshalled rows, whether there are more; text that is not UTF-8 is read as surrogate escapes."""
     try:
         return fetch_rows(connection.execute(sql), limits)
     except sqlite3.OperationalError as error:
@@ -88,7 +88,7 @@ def fetch(connection: sqlite3.Connection, sql: str, limits: Settings) -> tuple[t
     return fetch_rows(connection.execute(sql), limits)
 
 
-def fetch_rows(cursor: sqlite3.Cursor, limits: Settings) -> tuple[tuple[str, ...], bytes]:
+def fetch_rows(cursor: sqlite3.Cursor, limits: Settings) -> tuple[tuple[str, ...], bytes, bool]:
     """Each row is marshalled and counted as it comes, so that no more than one is held beyond the limit."""
     columns = tuple(column[0] for column in cursor.description or ())
     room, cells = limits["max_bytes"], 8 * len(columns)
@@ -98,10 +98,12 @@ def fetch_rows(cursor: sqlite3.Cursor, limits: Settings) -> tuple[tuple[str, ...
         room -= len(row) + cells
         if room < 0:
             break
-    if room < 0 or len(rows) > limits["max_rows"]:
+    over = room < 0 or len(rows) > limits["max_rows"]
+    if over and not limits["cut"]:
         raise TooLarge(f"the result has more than {limits['max_rows']} rows or {limits['max_bytes']} bytes")
+    rows = rows[:-1] if over else rows
     # A marshalled tuple is its length and its items one after another.
-    return columns, b"".join((b"(", struct.pack("<i", len(rows)), *rows))
+    return columns, b"".join((b"(", struct.pack("<i", len(rows)), *rows)), over
 
 
 def tables_read(
