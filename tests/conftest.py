@@ -36,6 +36,15 @@ def bird_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def published(spider_dir: Path) -> Path:
+    """Folder of the samples of other published datasets, a folder for each."""
+    folder = spider_dir.parent / "published"
+    if not folder.is_dir():
+        pytest.skip(f"no samples in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def cases_dir() -> Path:
     """Inputs with the value that is right: the folder `cases` beside the data, or `shared/cases`."""
     data = os.environ.get("ROLLSQL_DATA")

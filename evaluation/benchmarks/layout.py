@@ -73,7 +73,8 @@ class Unreadable(ValueError):
 
 
 Reader = Callable[[Record, str, Source], Iterable[Example]]
-"""(record, id to give where it has none, source) -> its questions, without their databases. Unreadable: it has none."""
+"""(record, id to give where it has none, source) -> its questions; a database that is "" is looked for. Unreadable: it
+has none."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Layout:
     splits: split -> its files, patterns below the data directory or a folder of it; "a|b" is whichever is there.
     databases, schemas: patterns below the folder of the questions or one above it, with {db_id} and {split}; a .sql
     file among the databases is built once. schemas hold CREATE TABLE statements, for where no database is; so does
-    tables.json. make: what neither says, (source, db_id) -> a path or such statements.
+    tables.json. make: what neither says, (source, db_id) -> a path or such statements. files: finds the files of a
+    split where patterns do not, (data directory, split) -> paths; splits then name them for messages only.
     dialects: split -> the SQL that its golds are written in, a name of sqlglot's. bundled: it needs no data directory.
     """
 
@@ -95,6 +97,7 @@ class Layout:
     tables: tuple[str, ...] = ("{split}_tables.json", "tables.json")
     make: Callable[[Source, str], str | None] | None = None
     records: Callable[[Path], Iterable[Record | Fault]] = read_questions
+    files: Callable[[Path, str], list[Path]] | None = None
     dialects: Mapping[str, str] = field(default_factory=dict)
     bundled: Path | None = None
     licence: str = ""

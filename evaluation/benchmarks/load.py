@@ -27,7 +27,8 @@ OUTER = ("", "*/", "*/*/")  # how deep below the data directory an archive's own
 class Split:
     """A split in file order. questions: (id, db_id) of every question of the files; positions[i] is the place of
     examples[i] among them; they differ when the database of some question is missing. faults: what cannot be read,
-    not among the questions. bare: questions left out because their database has a schema and no rows."""
+    not among the questions. bare: questions left out because their database has a schema and no rows.
+    not_carried: those whose gold, of another dialect, is none for SQLite. files[i]: where questions[i] stands."""
 
     examples: tuple[Example, ...]
     positions: tuple[int, ...]
@@ -35,6 +36,8 @@ class Split:
     tables: Path | None = None  # the benchmark's tables.json, where it has one
     faults: tuple[Fault, ...] = ()
     bare: int = 0
+    not_carried: int = 0
+    files: tuple[Path, ...] = ()
 
     @property
     def total(self) -> int:
@@ -64,11 +67,14 @@ def load_split(benchmark: str, split: str, data_dir: Path | None = None, rows: b
     asked = [(source, item) for source, item in found if isinstance(item, Example)]
     _report_faults(faults, asked, benchmark, sources)
     databases = Databases(layout)
-    placed = [replace(example, database=databases.of(source, example.db_id)) for source, example in asked]
+    placed = [e if e.database else replace(e, database=databases.of(source, e.db_id)) for source, e in asked]
     missing = Counter(example.db_id for example in placed if not example.database)
     bare = sum(rows and is_declared(example.database) for example in placed)
     _report_missing(missing, bare, len(placed), layout, sources[0])
     kept = [place for place, e in enumerate(placed) if e.database and not (rows and is_declared(e.database))]
+    there = len(kept)
+    if dialect := layout.dialects.get(sources[0].split):
+        placed, kept = _in_sqlite(placed, kept, dialect, sources[0])
     return Split(
         _unique_ids([placed[place] for place in kept], sources[0].file),
         tuple(kept),
@@ -76,7 +82,23 @@ def load_split(benchmark: str, split: str, data_dir: Path | None = None, rows: b
         sources[0].find(*layout.tables),
         faults,
         bare,
+        there - len(kept),
+        tuple(source.file for source, _ in asked),
     )
+
+
+def _in_sqlite(placed: list[Example], kept: list[int], dialect: str, source: Source) -> tuple[list[Example], list[int]]:
+    """The golds carried over from their dialect, and the places of those that could be. UserError: none could."""
+    from evaluation.dialects import carried_over  # needs the sandbox, which few layouts do
+
+    golds = dict(zip(kept, carried_over([placed[place] for place in kept], dialect), strict=True))
+    fine = [place for place in kept if golds[place] is not None]
+    if not fine:
+        raise UserError(f"{source.file}: none of its {len(kept)} golds can be carried over from {dialect} to SQLite")
+    if len(fine) < len(kept):
+        lost = len(kept) - len(fine)
+        log.warning("%s: dropped %d of %d questions, no SQLite for their %s", source.file, lost, len(kept), dialect)
+    return [replace(e, gold_sql=golds.get(place) or e.gold_sql) for place, e in enumerate(placed)], fine
 
 
 def find_sources(benchmark: str, split: str, data_dir: Path | None) -> list[Source]:
@@ -86,22 +108,29 @@ def find_sources(benchmark: str, split: str, data_dir: Path | None) -> list[Sour
     split = _known_split(benchmark, layout, split)
     sources = []
     for pattern in layout.splits[split]:
-        files = find_files(data, pattern)
+        files = layout.files(data, split) if layout.files else find_files(data, pattern)
         if not files:
             raise UserError(
                 f"{data / pattern.partition('|')[0]} does not exist: {benchmark} keeps the questions of {split!r} "
                 f"there{looks_like(data, benchmark)}"
             )
-        sources += [Source(data, file, split) for file in files]
+        sources += [Source(data, file, _split_of(layout, split, pattern)) for file in files]
     return sources
 
 
-def find_files(data: Path, pattern: str) -> list[Path]:
+def _split_of(layout: Layout, split: str, pattern: str) -> str:
+    """The split that consists of this pattern alone, so that a question has one id in all splits that hold it."""
+    if layout.splits[split] == (pattern,):
+        return split
+    return next((name for name, files in layout.splits.items() if files == (pattern,)), split)
+
+
+def find_files(data: Path, pattern: str, below: Sequence[str] = OUTER) -> list[Path]:
     """The files of one pattern, in the data directory or in the folders that its archive unpacked to. UserError when
     "a|b" is there as both, or a plain name in several folders."""
-    for outer in OUTER:
+    for outer in below:
         found = [sorted(data.glob(outer + name)) for name in pattern.split("|")]
-        files = [path for paths in found for path in paths if path.is_file()]
+        files = list(dict.fromkeys(path for paths in found for path in paths if path.is_file()))
         several = sum(map(bool, found)) > 1 or (len(files) > 1 and "*" not in pattern and outer)
         if several and "*" not in pattern:
             raise UserError(f"there must be one file of questions, found {', '.join(map(str, files[:5]))}: keep one")
@@ -165,15 +194,21 @@ class Databases:
 
 def looks_like(data: Path, benchmark: str = "") -> str:
     """ "; the files look like bird", or "": the known layouts that can read the files of a folder."""
-    fitting = [name for name, layout in known_layouts().items() if name != benchmark and _fits(layout, data)]
+    fitting = [name for name, layout in known_layouts().items() if name != benchmark and fits(layout, data)]
     return f"; the files look like {' or '.join(fitting[:3])}: name that benchmark" if fitting else ""
 
 
-def _fits(layout: Layout, data: Path) -> bool:
-    """Whether the first questions of some split can be read, and have a database or a schema."""
+def fits(layout: Layout, data: Path, outer: bool = True) -> bool:
+    """Whether the first question of some split can be read, and has a database or a schema. outer: also where the
+    files lie in folders of the archive's own."""
     for split, patterns in layout.splits.items():
         try:
-            sources = [Source(data, file, split) for pattern in patterns for file in find_files(data, pattern)]
+            found = (
+                layout.files(data, split)
+                if layout.files
+                else [f for p in patterns for f in find_files(data, p, OUTER if outer else OUTER[:1])]
+            )
+            sources = [Source(data, file, split) for file in found]
             first = next((item for source in sources for item in read(layout, source)), None)
             if isinstance(first, Example) and Databases(layout).of(sources[0], first.db_id):
                 return True
@@ -186,6 +221,8 @@ def present_splits(benchmark: str, data_dir: Path | None) -> list[str]:
     """The splits whose files are all there. UserError: no such benchmark or folder."""
     layout = named(benchmark)
     data = _data_directory(benchmark, layout, data_dir)
+    if layout.files:
+        return [split for split in layout.splits if layout.files(data, split)]
     return [split for split, files in layout.splits.items() if all(find_files(data, name) for name in files)]
 
 
