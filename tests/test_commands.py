@@ -118,6 +118,8 @@ WRONG = [
     ("sft.train", "--config sft/configs/tiny.toml dev.every=1 dev.kv_cache_gib=1e6", "dev.kv_cache_gib = 1e+06"),
     ("sft.train", "--config sft/configs/tiny.toml run.dir=/dev/null/x", "run.dir: the folder /dev/null/x cannot be"),
     ("sft.train", "--config rl/configs/tiny.toml", "is a config of rl.train"),
+    ("sft.pretraining", "--config sft/configs/pretrain.toml work=/dev/null/x", "work: the folder /dev/null/x cannot"),
+    ("rl.ablate", "--config rl/configs/ablation-tiny.toml dir=/dev/null/x", "/dev/null/x/ablation-tiny cannot be"),
     (
         "rl.predict",
         "--model sft/tiny --benchmark tiny --out /dev/null/x.jsonl",

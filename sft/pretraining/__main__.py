@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from evaluation.command import check_room
 from evaluation.errors import exit_on_user_error
 from sft.pretraining.config import PretrainConfig
 from sft.settings.command import ConfigCommand
@@ -14,6 +16,8 @@ from sft.settings.command import ConfigCommand
 def main(argv: Sequence[str] | None = None) -> int:
     command = ConfigCommand("sft.pretraining", __doc__ or "", PretrainConfig, "sft/configs/pretrain.toml")
     config, _ = command.read(argv)
+    for setting in ("work", "out"):
+        check_room(Path(getattr(config, setting)), setting)
     from sft.pretraining.driver import pretrain
 
     pretrain(config)
