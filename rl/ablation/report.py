@@ -25,7 +25,6 @@ from evaluation.gold import gold_parts
 from evaluation.metrics import mean_interval
 from evaluation.score import write_whole
 from graph.schema import Schema
-from rl.ablation.plot import plot_cost, plot_subsets
 from rl.report.figures import compare
 from rl.report.record import NAMES
 
@@ -166,6 +165,8 @@ def _references(rows: Sequence[Row], row: Row) -> list[Row]:
 
 def write_results(summary: Mapping[str, Any], out: Path, console: Console | None = None) -> Path:
     """ablation.json, ablation.md, ablation.png, after RL cost.png, and the tables on the screen. Returns `out`."""
+    from rl.ablation.plot import plot_cost, plot_subsets
+
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "ablation.json", json.dumps(summary, indent=2) + "\n")
     if summary["rows"]:
@@ -174,7 +175,7 @@ def write_results(summary: Mapping[str, Any], out: Path, console: Console | None
         plot_cost(summary, out / "cost.png")
     write_whole(out / "ablation.md", markdown(summary))
     console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
-    for title, head, lines in _tables(summary):
+    for title, head, lines in tables(summary):
         table = Table(title=title, title_justify="left")
         for name in head:
             table.add_column(name)
@@ -189,7 +190,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     parts = ["# Ablation", " ".join(str(__doc__).split("\n\n", 1)[1].split())]
     if summary["gold_not_parsed"]:
         parts.append(f"{summary['gold_not_parsed']} gold queries cannot be parsed: they count in all questions only.")
-    for title, head, lines in _tables(summary):
+    for title, head, lines in tables(summary):
         table = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in line] for line in lines)]
         parts += [f"## {title}", "\n".join(f"| {' | '.join(line)} |" for line in table)]
     if summary["rows"]:
@@ -202,7 +203,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
 Tabular = tuple[str, list[str], list[list[str]]]  # title, head, lines
 
 
-def _tables(summary: Mapping[str, Any]) -> list[Tabular]:
+def tables(summary: Mapping[str, Any]) -> list[Tabular]:
+    """Accuracy, differences and what else is known of the variants."""
     heads = [f"{name} (n = {n})" for name, n in summary["questions"].items()]
     lines = [
         [row["variant"] if first else "", NAMES[row["stage"]] if first else "", name, *_cells(row, name, _score)]
@@ -210,19 +212,19 @@ def _tables(summary: Mapping[str, Any]) -> list[Tabular]:
         for first, name in zip((True, False), ANSWERS, strict=True)
     ]
     lines += [[title, "", "", f"failed: {why}", "", ""] for title, why in summary["failures"].items()]
-    tables = [("Accuracy (ex_strict, %)", ["variant", "stage", "answers", *heads], lines)]
+    found = [("Accuracy (ex_strict, %)", ["variant", "stage", "answers", *heads], lines)]
     if summary["paired"]:
         lines = [
             [one["row"] if first else "", one["against"] if first else "", name, *_cells(one, name, _difference)]
             for one in summary["paired"]
             for first, name in zip((True, False), ANSWERS, strict=True)
         ]
-        tables.append(("Differences, points", ["row", "against", "answers", *heads], lines))
+        found.append(("Differences, points", ["row", "against", "answers", *heads], lines))
     if summary["variants"]:
         names = list(next(iter(summary["variants"].values())))
         lines = [[v, *(str(known[name]) for name in names)] for v, known in summary["variants"].items()]
-        tables.append(("Variants", ["variant", *(name.replace("_", " ") for name in names)], lines))
-    return tables
+        found.append(("Variants", ["variant", *(name.replace("_", " ") for name in names)], lines))
+    return found
 
 
 def _cells(one: Mapping[str, Any], answers: str, shown: Callable[[Mapping[str, Any]], str]) -> list[str]:
