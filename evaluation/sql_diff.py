@@ -6,9 +6,11 @@ make no difference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.tokens import Token, Tokenizer, TokenType
@@ -22,6 +24,12 @@ _STARTS = {
     TokenType.GROUP_BY: "GROUP BY", TokenType.HAVING: "HAVING", TokenType.ORDER_BY: "ORDER BY",
     TokenType.LIMIT: "LIMIT", TokenType.UNION: "UNION", TokenType.INTERSECT: "INTERSECT", TokenType.EXCEPT: "EXCEPT",
 }  # fmt: skip
+_TEXT = re.compile(r"'(?:[^']|'')*'")
+_TABLES = re.compile(
+    r"\b(?:from|join)\s+([^()]*?)(?=\b(?:from|join|on|using|where|group|order|having|limit|union|intersect|except|select|"
+    r"left|right|full|inner|cross|natural)\b|[()]|\Z)",
+    re.IGNORECASE,
+)
 _SETS = ("UNION", "INTERSECT", "EXCEPT")
 _WORDS = {TokenType.VAR: "name", TokenType.IDENTIFIER: "name", TokenType.STRING: "text", TokenType.NUMBER: "number"}
 
@@ -63,6 +71,26 @@ def compare_sql(gold: str, answer: str) -> list[Clause]:
         mine, other = _unqualified(mine), _unqualified(other)
     keys = sorted({**dict.fromkeys(mine), **dict.fromkeys(other)}, key=lambda key: (key[1], _place(key, mine, other)))
     return [Clause(*key, *_compared(mine.get(key, ()), other.get(key, ()))) for key in keys]
+
+
+def tables_named(sql: str) -> set[str]:
+    """Names that a query has behind FROM and JOIN, in lower case; lexical, for it is asked of thousands of queries.
+
+    >>> sorted(tables_named("SELECT a FROM t AS x, u JOIN v ON x.i = v.i WHERE b IN (SELECT c FROM t)"))
+    ['t', 'u', 'v']
+    """
+    lists = _TABLES.findall(_TEXT.sub("''", sql[:LONGEST]))
+    return {name.split()[0].strip('"`[]').lower() for names in lists for name in names.split(",") if name.strip()}
+
+
+def as_plain(gold: str, answer: str) -> list[dict[str, Any]]:
+    """`compare_sql` for a page: {"name", "gold", "answer"}, words as [blanks before, text, kind, same]."""
+
+    def plain(words: Sequence[Word]) -> list[list[Any]]:
+        return [[word.before, word.text, word.kind, word.same] for word in words]
+
+    found = compare_sql(gold, answer)
+    return [{"name": one.name, "gold": plain(one.gold), "answer": plain(one.answer)} for one in found]
 
 
 def clauses(sql: str) -> Clauses:

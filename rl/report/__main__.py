@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = (__doc__ or "").splitlines()[0]
     parser = CommandLine("rl.report", about)
     parser.add_argument("run", type=folder, nargs="?", help="run: write its report/")
+    parser.add_argument("--data", type=folder, metavar="DIR", help="folder of the benchmark, for hardness of questions")
     parser.add_argument("--runs", type=folder, nargs="+", metavar="RUN", help="runs of several seeds: their means")
     parser.add_argument("--control", nargs="+", metavar="NAME=RUN", help="runs to draw in one plot")
     parser.add_argument("--out", type=Path, default=Path("control.png"), help="file of the --control plot")
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rl.report.write import write_report
 
     if args.run:
-        print(write_report(args.run))
+        print(write_report(args.run, args.data))
     if args.runs:
         print(seeds_table(args.runs))
     if args.control:

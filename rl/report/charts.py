@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sft.page.charts import Block, Row, band, chart, line
@@ -113,18 +114,23 @@ def _health(rows: Sequence[Row]) -> list[Block]:
 
 def _time(rows: Sequence[Row]) -> list[Block]:
     told = [row for row in rows if isinstance(row.get("seconds"), Mapping)]
-    phases = [line(name, told, lambda row, name=name: row["seconds"].get(name)) for name in PHASES]
+    phases = [line(name, told, partial(_seconds, name=name)) for name in PHASES]
     blocks = chart(
         "Seconds by phase", "What a step waits for; phases may overlap, so a step can be shorter than their sum.",
         "seconds", phases, zero=True,
     )  # fmt: skip
-    lanes = [line(name, told, lambda row, key=key: _idle(row["seconds"], key)) for key, name in ACTORS.items()]
+    lanes = [line(name, told, partial(_idle, actor=key)) for key, name in ACTORS.items()]
     return blocks + chart(
         "Idle by actor", "Share of each step in which an actor had nothing to do: dark is idle.", "", lanes, lanes=True
     )
 
 
-def _idle(seconds: Mapping[str, Any], actor: str) -> float | None:
+def _seconds(row: Row, name: str) -> Any:
+    return row["seconds"].get(name)
+
+
+def _idle(row: Row, actor: str) -> float | None:
+    seconds = row["seconds"]
     idle, step = seconds.get(f"{actor}_idle"), seconds.get("step")
     known = isinstance(idle, (int, float)) and isinstance(step, (int, float)) and step > 0
-    return min(1.0, idle / step) if known else None  # type: ignore[operator]
+    return min(1.0, idle / step) if known else None

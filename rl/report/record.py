@@ -44,16 +44,17 @@ def read_run(run_dir: Path) -> RunRecord:
     found = {stage: run_dir / "evaluations" / f"{stage}.json" for stage in STAGES}
     return RunRecord(
         path=run_dir,
-        config=_read_json(run_dir / "config.json"),
+        config=read_json(run_dir / "config.json"),
         steps=_read_lines(run_dir / "metrics.jsonl", ("step", "reward")),
         sft=[row for row in _read_lines(run_dir / "sft_metrics.jsonl", ("step", "loss")) if "reward" not in row],
         dev=_read_lines(run_dir / "dev.jsonl", ("step", "ex_strict_sampled")),
-        evaluations={stage: _read_json(path) for stage, path in found.items() if path.is_file()},
-        seconds=_read_json(run_dir / "seconds.json"),
+        evaluations={stage: read_json(path) for stage, path in found.items() if path.is_file()},
+        seconds=read_json(run_dir / "seconds.json"),
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """{} when the file is not there. UserError: it is no JSON."""
     if not path.is_file():
         return {}
     try:

@@ -16,15 +16,16 @@ _LONGEST_SQL = 400
 
 def markdown(run: RunRecord, pictures: Sequence[str]) -> str:
     """The report as text; `pictures` are the names of the PNGs beside it."""
-    parts = [f"# {run.path.resolve().name}", _setting(run), _headline(run)]
+    parts = [f"# {run.path.resolve().name}", setting(run), _headline(run)]
     parts += [f"![{name.removesuffix('.png')}]({name})" for name in pictures if name == "dev_ex.png"]
-    parts += [_gain_text(run), _statuses(run)]
+    parts += [gain_text(run), _statuses(run)]
     parts += [f"![{name.removesuffix('.png')}]({name})" for name in pictures if name != "dev_ex.png"]
     parts += [_examples(run, fixed=True), _examples(run, fixed=False), _times(run)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _setting(run: RunRecord) -> str:
+def setting(run: RunRecord) -> str:
+    """What was trained, in a line."""
     config = run.config
     said = {
         "model": config.get("model", {}).get("path"),
@@ -52,7 +53,8 @@ def _headline(run: RunRecord) -> str:
     return "\n".join([*lines, "", "Wilson's intervals, over the questions."])
 
 
-def _gain_text(run: RunRecord) -> str:
+def gain_text(run: RunRecord) -> str:
+    """What RL changed, in words; "" where it cannot be told."""
     if not {"sft", "rl"} <= set(run.evaluations):
         return ""
     gain = compare(run.evaluations["sft"], run.evaluations["rl"])
@@ -100,7 +102,7 @@ def _examples(run: RunRecord, fixed: bool) -> str:
         f"| database | question | gold | {run.names['sft']} | {run.names['rl']} |",
         "|---|---|---|---|---|",
     ]
-    for old, new in _spread(changed):
+    for old, new in spread(changed):
         cells = [_cell(new["db_id"]), _cell(new["question"]), *map(_code, (new["gold"], old["sql"], new["sql"]))]
         lines.append(f"| {' | '.join(cells)} |")
     if len(changed) > EXAMPLES_SHOWN:
@@ -108,7 +110,7 @@ def _examples(run: RunRecord, fixed: bool) -> str:
     return "\n".join(lines)
 
 
-def _spread(changed: Sequence[Any]) -> list[Any]:
+def spread(changed: Sequence[Any]) -> list[Any]:
     """At most EXAMPLES_SHOWN, evenly over the list, so that one database does not fill the table."""
     count = min(EXAMPLES_SHOWN, len(changed))
     return [changed[i * len(changed) // count] for i in range(count)]

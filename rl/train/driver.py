@@ -53,7 +53,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
                 watch.evaluate_once("rl", config.steps)
         keep_warm_up(config)
         write_seconds(config, run.clock)
-    report = write_report(config.run.path)
+    report = write_report(config.run.path, data)
     finished.mark(config, data)
     print(f"report: {report}", flush=True)
     return report

@@ -28,34 +28,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=folder, metavar="DIR", help="folder of the benchmark, for schemas and rows")
     parser.add_argument("--port", type=_port, default=7788, help="0: a free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; others than loopback need a token")
-    parser.add_argument("--token", help="what a browser must show; made when --host is not loopback")
+    parser.add_argument("--token", help="what a browser must show; one is made where it is needed")
     parser.add_argument("--follow", action="store_true", help="pages refresh themselves while a run writes")
+    parser.add_argument("--control", action="store_true", help="start and stop runs from the page; always by a token")
     parser.add_argument("--export", type=Path, metavar="DIR", help="write static files instead of serving")
     args = parser.parse_args(argv)
-    roots = args.runs or [folder_of_runs()]
+    roots = args.runs or [folder_of_runs(args.control)]
     if args.export:
         check_folder(args.export, "--export")
         from rl.view.export import export
 
         print(export(roots, args.export, args.data))
         return 0
-    token = args.token or ("" if args.host in LOOPBACK else secrets.token_urlsafe(24))
+    token = args.token or ("" if args.host in LOOPBACK and not args.control else secrets.token_urlsafe(24))
     if args.token is not None and len(args.token) < 8:
         raise UserError(f"--token must have at least 8 characters, got {len(args.token)}")
-    serve(roots, args.data, args.host, args.port, token, args.follow)
+    serve(roots, args.data, args.host, args.port, token, args.follow, args.control)
     return 0
 
 
-def folder_of_runs() -> Path:
-    if not Path("runs").is_dir():
+def folder_of_runs(to_be: bool = False) -> Path:
+    """runs/ here. to_be: it may come to be."""
+    if not to_be and not Path("runs").is_dir():
         raise UserError("there is no folder runs here: name the folders of runs to show")
     return Path("runs")
 
 
-def serve(roots: Sequence[Path], data: Path | None, host: str, port: int, token: str, follow: bool) -> None:
+def serve(
+    roots: Sequence[Path], data: Path | None, host: str, port: int, token: str, follow: bool, control: bool
+) -> None:
     """Until Ctrl-C. UserError when the port is taken."""
     import uvicorn
 
+    from rl.view.control import Control
     from rl.view.pages import Pages
     from rl.view.server import app
 
@@ -64,7 +69,9 @@ def serve(roots: Sequence[Path], data: Path | None, host: str, port: int, token:
     shown = "localhost" if host in LOOPBACK else host
     query = f"?token={token}" if token else ""
     print(f"http://{shown}:{bound.getsockname()[1]}/{query}", flush=True)
-    config = uvicorn.Config(app(pages, token, follow, host), log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app(pages, token, follow, host, Control() if control else None), log_level="warning", access_log=False
+    )
     try:
         uvicorn.Server(config).run(sockets=[bound])
     except KeyboardInterrupt:

@@ -48,6 +48,10 @@ class Databases:
         found = self._found.get(key, {})
         return {} if isinstance(found, str) else found
 
+    def opening(self, run: Path, split: str) -> bool:
+        """Whether `known` will know more in a moment."""
+        return self._key(run, split) not in self._found
+
     def why_not(self, run: Path, split: str) -> str:
         """Why a question's database is not at hand."""
         found = self._found.get(self._key(run, split))

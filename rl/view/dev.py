@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from evaluation.sql_diff import as_plain
 from rl.report.record import NAMES, STAGES
 from rl.view.databases import Databases
 from rl.view.files import Problems, number, read_json
-from rl.view.rollouts import LONGEST_TEXT, Question, is_right, tables_named
+from rl.view.rollouts import LONGEST_TEXT, Question, is_right, question_of
 from rl.view.runs import Place
-from rl.view.steps import Missing, diff
+from rl.view.steps import Missing
 
 
 def dev_page(place: Place, databases: Databases) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def dev_page(place: Place, databases: Databases) -> dict[str, Any]:
                 "stages": {stage: _outcome(row) for stage, row in stages.items()},
             }
         )
-    return {"rows": rows, "problems": problems}
+    return {"rows": rows, "problems": problems, "opening": databases.opening(place.path, "dev")}
 
 
 def dev_question(place: Place, number_in_dev: int, databases: Databases) -> dict[str, Any]:
@@ -73,8 +74,8 @@ def _asked(path: Path, problems: Problems) -> list[tuple[Question, dict[str, dic
         for row in rows if isinstance(rows, list) else []:
             if not isinstance(row, dict):
                 continue
-            texts = [str(row.get(name, ""))[:LONGEST_TEXT] for name in ("id", "db_id", "question", "gold")]
-            found.setdefault((texts[0], texts[3]), (Question(*texts, len(tables_named(texts[3]))), {}))[1][stage] = row
+            name, db_id, text, gold = (str(row.get(key, "")) for key in ("id", "db_id", "question", "gold"))
+            found.setdefault((name, gold), (question_of(name, db_id, text, gold), {}))[1][stage] = row
     return list(found.values())
 
 
@@ -90,7 +91,7 @@ def _answer(gold: str, stage: str, row: dict[str, Any]) -> dict[str, Any]:
     sql, status = str(row.get("sql", "")), str(row.get("status", ""))
     return {
         "sql": sql[:LONGEST_TEXT],
-        "diff": diff(gold, sql),
+        "diff": as_plain(gold, sql),
         "count": 1,
         "stage": NAMES.get(stage, stage),
         "verdict": status,

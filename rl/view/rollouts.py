@@ -18,14 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evaluation.sql_diff import tables_named
 from rl.types import Reward
 
-_TEXT = re.compile(r"'(?:[^']|'')*'")
-_TABLES = re.compile(
-    r"\b(?:from|join)\s+([^()]*?)(?=\b(?:from|join|on|using|where|group|order|having|limit|union|intersect|except|select|"
-    r"left|right|full|inner|cross|natural)\b|[()]|\Z)",
-    re.IGNORECASE,
-)
 _NAME = re.compile(r"step_(\d{1,9})\.parquet")
 INDEXED = ("example_id", "db_id", "question", "gold", "verdict", "reward", "advantage")
 REQUIRED = frozenset(("example_id", "sql", "verdict"))
@@ -45,6 +40,13 @@ class Question:
     text: str
     gold: str
     tables: int
+
+
+def question_of(name: str, db_id: str, text: str, gold: str) -> Question:
+    """With its texts cut to what a page shows."""
+    return Question(
+        name[:LONGEST_TEXT], db_id[:LONGEST_TEXT], text[:LONGEST_TEXT], gold[:LONGEST_TEXT], len(tables_named(gold))
+    )
 
 
 @dataclass
@@ -124,7 +126,7 @@ class Index:
         except Damaged as error:
             self.damaged[step] = str(error)
             return
-        groups = []
+        groups: list[GroupFigures] = []
         for first, count in group_bounds(columns["example_id"]):
             rows = slice(first, first + count)
             number = self._number({name: columns[name][first] for name in ("example_id", "db_id", "question", "gold")})
@@ -144,8 +146,7 @@ class Index:
         key = (row["example_id"], row["gold"])
         if key not in self._numbers:
             self._numbers[key] = len(self.questions)
-            shown = (row[name][:LONGEST_TEXT] for name in ("example_id", "db_id", "question", "gold"))
-            self.questions.append(Question(*shown, len(tables_named(row["gold"]))))
+            self.questions.append(question_of(row["example_id"], row["db_id"], row["question"], row["gold"]))
         return self._numbers[key]
 
 
@@ -193,16 +194,6 @@ def group_bounds(ids: Sequence[str]) -> Iterator[tuple[int, int]]:
         if place == len(ids) or ids[place] != ids[first]:
             yield first, place - first
             first = place
-
-
-def tables_named(sql: str) -> set[str]:
-    """Names that a query has behind FROM and JOIN, in lower case; lexical, for it is asked of thousands of queries.
-
-    >>> sorted(tables_named("SELECT a FROM t AS x, u JOIN v ON x.i = v.i WHERE b IN (SELECT c FROM t)"))
-    ['t', 'u', 'v']
-    """
-    lists = _TABLES.findall(_TEXT.sub("''", sql[:LONGEST_TEXT]))
-    return {name.split()[0].strip('"`[]').lower() for names in lists for name in names.split(",") if name.strip()}
 
 
 def is_right(verdict: str) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -23,6 +24,7 @@ from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse
 from starlette.middleware.gzip import GZipMiddleware
 
 from evaluation.errors import UserError
+from rl.view.control import Control
 from rl.view.files import as_json
 from rl.view.pages import Pages
 from rl.view.steps import Missing
@@ -42,13 +44,30 @@ HEADERS = {
 }
 
 
+ACTIONS: dict[str, Callable[[Control, dict[str, Any]], dict[str, Any]]] = {
+    "plan": lambda control, asked: control.plan(asked),
+    "start": lambda control, asked: control.start(asked),
+    "stop": lambda control, asked: control.stop(_number(asked)),
+    "again": lambda control, asked: control.again(_number(asked)),
+}
+
+
+def _number(asked: dict[str, Any]) -> int:
+    number = asked.get("number")
+    return number if isinstance(number, int) else 0
+
+
 def files() -> dict[str, Path]:
     """Name -> static file: those of the viewer, and those that it shares with the report's page."""
     return {path.name: path for folder in (SHARED, STATIC) for path in sorted(folder.iterdir()) if path.suffix in TYPES}
 
 
-def app(pages: Pages, token: str = "", follow: bool = False, host: str = "127.0.0.1") -> FastAPI:
-    """The application. token: "" lets everybody in who can reach it; follow: pages refresh themselves."""
+def app(
+    pages: Pages, token: str = "", follow: bool = False, host: str = "127.0.0.1", control: Control | None = None
+) -> FastAPI:
+    """The application. token: "" lets everybody in who can reach it; follow: pages refresh themselves; control: what
+    starts runs, for which there must be a token."""
+    assert token or control is None
     made = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     made.add_middleware(GZipMiddleware, minimum_size=2_000)
     static = files()
@@ -62,13 +81,26 @@ def app(pages: Pages, token: str = "", follow: bool = False, host: str = "127.0.
     @made.get("/api/{address:path}")
     def page(address: str) -> Response:
         if address == "mode":
-            return _json({"follow": follow})
+            return _json({"follow": follow, "control": control is not None})
+        if address == "control" and control is not None:
+            return _json(control.choices())
         try:
             return _json(pages.get(address))
         except Missing as error:
             return _json({"missing": str(error)}, 404)
         except (UserError, OSError) as error:
             return _json({"damaged": str(error)})
+
+    @made.post("/api/control/{name}")
+    def act(name: str, request: Request, asked: dict[str, Any]) -> Response:
+        if control is None or name not in ACTIONS:
+            return _json({"error": "this viewer starts nothing: run rl.view with --control"}, 404)
+        if request.headers.get("x-rollsql") != "1":  # no other site's page can send it
+            return _json({"error": "this did not come from the viewer's own page"}, 403)
+        try:
+            return _json(ACTIONS[name](control, asked))
+        except UserError as error:
+            return _json({"error": str(error)})
 
     @made.get("/{name:path}")
     def file(name: str) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluation.benchmarks import Example
 from evaluation.differing import shortened, side_by_side
-from evaluation.sql_diff import compare_sql
+from evaluation.sql_diff import as_plain
 from graph.schema import SchemaError
 from rl.view import tokens
 from rl.view.databases import Databases, writer
@@ -33,6 +33,7 @@ def step_page(place: Place, index: Index, step: int, databases: Databases) -> di
     steps = sorted(index.steps)
     return {
         "step": step,
+        "opening": databases.opening(place.path, "train"),
         "before": max((one for one in steps if one < step), default=None),
         "after": min((one for one in steps if one > step), default=None),
         "groups": [_group_row(index, number, group, known.get(index.questions[group.question].id))
@@ -102,7 +103,7 @@ def _answer(place: Place, gold: str, same: list[dict[str, Any]], more: list[str]
     first = same[0]
     return {
         "sql": first["sql"][:LONGEST_TEXT],
-        "diff": diff(gold, first["sql"]),
+        "diff": as_plain(gold, first["sql"]),
         "count": len(same),
         "samples": [row["sample"] for row in same],
         "verdict": first["verdict"],
@@ -123,18 +124,6 @@ def _tokens(place: Place, row: dict[str, Any]) -> list[list[Any]]:
     pad: list[None] = [None] * len(ids)
     engine, learner = ([*(row[name] or []), *pad][: len(ids)] for name in ("log_probs", "learner_log_probs"))
     return [list(one) for one in zip(tokens.pieces(place.path, ids), engine, learner, strict=True)]
-
-
-def diff(gold: str, answer: str) -> list[dict[str, Any]]:
-    """Clauses with their words as [blanks, text, kind, whether the other has it]."""
-    return [
-        {"name": clause.name, "gold": _words(clause.gold), "answer": _words(clause.answer)}
-        for clause in compare_sql(gold, answer)
-    ]
-
-
-def _words(words: Any) -> list[list[Any]]:
-    return [[word.before, word.text, word.kind, word.same] for word in words]
 
 
 def _group(place: Place, index: Index, step: int, number: int) -> tuple[GroupFigures, Question]:
@@ -173,7 +162,7 @@ def questions_page(place: Place, index: Index, databases: Databases) -> dict[str
         row = _question(index, number, known.get(question.id)) | {"history": history}
         del row["gold"]  # of thousands of questions; the question's own page has it
         rows.append(row)
-    return {"questions": rows}
+    return {"questions": rows, "opening": databases.opening(place.path, "train")}
 
 
 def answer_of(place: Place, index: Index, step: int, number: int, sample: int) -> tuple[Question, str, str]:

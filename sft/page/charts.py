@@ -59,12 +59,12 @@ def sft_charts(rows: Sequence[Row], dev: Sequence[Row]) -> list[Block]:
 
 def band(rows: Sequence[Row], key: str, n: str | int) -> list[list[float]]:
     """[step, low, high] by Wilson; n: how many questions, or the key that says it."""
-    asked = [(row["step"], row.get(key), row.get(n) if isinstance(n, str) else n) for row in rows]
-    return [
-        [step, *wilson_interval(share * count, count)]
-        for step, share, count in asked
-        if _is_number(share) and _is_number(count) and count > 0
-    ]
+    found = []
+    for row in rows:
+        share, count = row.get(key), row.get(n) if isinstance(n, str) else n
+        if share is not None and count is not None and _is_number(share) and _is_number(count) and count > 0:
+            found.append([row["step"], *wilson_interval(share * count, count)])
+    return found
 
 
 def _is_number(value: Any) -> bool:

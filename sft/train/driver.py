@@ -47,7 +47,7 @@ from sft.policy.encoder import PromptEncoder, TrainingExample, training_examples
 from sft.policy.stores import Folder
 from sft.progress import DevWatch, Progress
 from sft.questions import chosen_examples
-from sft.report import markdown
+from sft.report import markdown, page
 from sft.run_lock import locked
 from sft.settings.file import leaves, write_resolved
 from sft.spelling import respelled
@@ -234,6 +234,7 @@ def _finish(job: Job, rows: list[dict[str, Any]], seconds: dict[str, float]) -> 
     }
     (run_dir / "report" / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     (run_dir / "report" / "report.md").write_text(markdown(config.run.name, _plan(job), summary, dev))
+    (run_dir / "report" / "index.html").write_text(page(config.run.name, _plan(job), summary, rows, dev))
     os.replace(run_dir / "best", result)  # last: a run with a result is a finished run
     shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
     best = f" of step {kept}, the best on dev" if dev else ""

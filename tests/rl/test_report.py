@@ -119,7 +119,7 @@ def test_a_run_without_evaluations_or_warm_up_still_gets_its_curves(tmp_path: Pa
     run = write_run(tmp_path / "young", {}, steps=2)
     (run / "sft_metrics.jsonl").unlink()
     report = write_report(run)
-    assert {path.name for path in report.iterdir()} == {"summary.json", "report.md", "rl_curves.png"}
+    assert {path.name for path in report.iterdir()} == {"summary.json", "report.md", "rl_curves.png", "index.html"}
     assert json.loads((report / "summary.json").read_text())["rl_steps"] == 2
 
 

@@ -61,6 +61,7 @@
     crumbs.replaceChildren(R.link([], "Runs"), ...view.crumbs.flatMap(([parts, name]) => [" › ", parts ? R.link(parts, R.text(name)) : R.text(name)]));
     main.replaceChildren(h("h1", { tabindex: -1 }, R.text(view.title)), ...[view.node].flat());
     shown = place;
+    document.body.dataset.shown = place;
     if (keepPlace) {
       window.scrollTo(0, scroll);
       if (focused && document.getElementById(focused)) document.getElementById(focused).focus();

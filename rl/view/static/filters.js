@@ -54,7 +54,7 @@
     const select = (name, label, options) => {
       if (chosen[name] !== "" && !options.some(([value]) => value === chosen[name])) options.push([chosen[name], chosen[name]]);
       return h("label", {}, label, h("select", { id: "f-" + name, onchange: (event) => { chosen[name] = event.target.value; changed(); } },
-        [["", "all"], ...options].map(([value, text]) => h("option", { value, selected: chosen[name] === value }, text))));
+        [["", "all"], ...options].map(([value, text]) => h("option", { value, selected: chosen[name] === value }, text.length > 40 ? text.slice(0, 39) + "…" : text))));
     };
     const same = (list) => list.map((one) => [one, one]);
     const isDev = rows.some((row) => row.stages);
@@ -68,7 +68,7 @@
       select("hardness", "Hardness or kind", same(values(rows, (row) => row.hardness))),
       select("tables", "Tables in gold", [["1", "1"], ["2", "2"], ["3", "3 or more"]]),
       select("change", isDev ? "From SFT to RL" : "Change", [["fixed", "fixed"], ["regressed", "regressed"], ["never", isDev ? "never right" : "not right now"], ["always", isDev ? "right both times" : "all right now"]]),
-      !isDev && input("since", "since step", "number", "6em"),
+      !isDev && input("since", "Since step", "number", "6em"),
       select("sort", "Order", [["worst", "worst first"], ["best", "best first"], ["change", "most changed"]]), clear);
   };
 

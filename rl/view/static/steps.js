@@ -18,9 +18,16 @@
   const times = new Map();
   const begun = (address) => { const now = performance.now(); if (now - (times.get(address) || 0) > 3000) times.set(address, now); return times.get(address); };
 
+  // Kinds of questions come with the databases, which open behind the first page that needs them.
+  function again(page) {
+    const here = location.hash;
+    if (page.opening) setTimeout(() => location.hash === here && !document.activeElement.closest(".filters") && R.show(true), 1500);
+  }
+
   R.stepView = async function (run, step) {
     const page = await R.load(`runs/${run}/steps/${step}`);
     if (page.missing || page.damaged) return page;
+    again(page);
     const rows = page.groups.map((row) => ({ ...row, step }));
     const at = (n) => (n === null ? undefined : ["runs", run, "steps", n]);
     const summary = (kept) => h("p.small", {}, kept.length ? `Right: ${R.percent(kept.reduce((sum, row) => sum + row.right, 0) / kept.reduce((sum, row) => sum + row.count, 0), 1)} of their samples; with right and wrong answers: ${R.percent(kept.filter((row) => row.signal).length / kept.length)} of the groups.` : "No group passes the filters.");
@@ -38,6 +45,7 @@
   R.questionsView = async function (run) {
     const page = await whole(`runs/${run}/questions`);
     if (page.missing || page.damaged) return page;
+    again(page);
     const cells = (row) => [R.link(["runs", run, "questions", ...row.first], R.text(short(row.question))), row.database, row.hardness, String(row.tables), String(row.history.length), R.percent(row.history[0] && row.history[0][1]), R.percent(R.share(row)), history(row)];
     return {
       title: "Questions over steps", crumbs: [[["runs", run], run], [null, "questions"]], keys: { up: ["runs", run] },
@@ -74,6 +82,7 @@
   R.devView = async function (run) {
     const page = await R.load(`runs/${run}/dev`);
     if (page.missing || page.damaged) return page;
+    again(page);
     const stages = ["base", "sft", "rl"].filter((stage) => page.rows.some((row) => row.stages[stage]));
     const names = { base: "base", sft: "before RL", rl: "after RL" };
     const at = (stage) => (row) => (row.stages[stage] ? R.badge(row.stages[stage].status, row.stages[stage].right) : "");

@@ -149,7 +149,7 @@
 
   R.spark = function (values, label) {
     const known = values.map((v, n) => [n, v]).filter((p) => p[1] !== null);
-    if (!known.length) return h("span", {}, "–");
+    if (known.length < 2) return h("span", {}, known.length ? R.number(known[0][1]) : "–");
     const ys = known.map((p) => p[1]), low = Math.min(...ys), high = Math.max(...ys);
     const x = (n) => 2 + (96 * n) / Math.max(1, values.length - 1), y = (v) => 22 - (20 * (v - low)) / (high - low || 1);
     const last = known[known.length - 1];
@@ -160,7 +160,7 @@
 
   // Means with their intervals, a line each: rows [{label, mean, low, high}]
   R.dots = function (block) {
-    const width = 520, left = 190, all = block.rows.flatMap((row) => [row.low, row.high]);
+    const width = 520, left = 230, all = block.rows.flatMap((row) => [row.low, row.high]);
     const low = Math.min(...all, block.zero ? 0 : Infinity), high = Math.max(...all, block.zero ? 0 : -Infinity);
     const x = (v) => left + ((v - low) / (high - low || 1)) * (width - left - 20), bottom = block.rows.length * 24 + 10;
     const svg = s("svg", { viewBox: `0 0 ${width} ${bottom + 24}`, width: "100%", role: "img", "aria-label": block.title });
@@ -169,7 +169,7 @@
     if (block.zero) svg.append(s("line", { x1: x(0), x2: x(0), y1: 4, y2: bottom, class: "cursor" }));
     block.rows.forEach((row, n) => {
       const y = n * 24 + 18, colour = R.colour(row.group, row.place || 0);
-      svg.append(s("text", { x: left - 10, y: y + 4, "text-anchor": "end" }, row.label.length > 28 ? row.label.slice(0, 27) + "…" : row.label),
+      svg.append(s("text", { x: left - 10, y: y + 4, "text-anchor": "end" }, row.label.length > 33 ? row.label.slice(0, 32) + "…" : row.label),
         s("line", { x1: x(row.low), x2: x(row.high), y1: y, y2: y, stroke: colour, "stroke-width": 2 }), s("circle", { cx: x(row.mean), cy: y, r: 4.5, fill: colour }));
     });
     return h("figure.chart", {}, h("figcaption", {}, h("strong", {}, block.title), h("p", {}, block.says)), svg);

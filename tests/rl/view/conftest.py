@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 
 from rl.view.__main__ import listening
+from rl.view.control import Control
 from rl.view.pages import Pages
 from rl.view.server import app
 from tests.rl.view.fabricate import fabricate
@@ -34,9 +35,9 @@ def served() -> Iterator[Callable[..., str]]:
     """served(roots, token=…, …) -> the address of a server that shows them."""
     started: list[tuple[uvicorn.Server, threading.Thread, Pages]] = []
 
-    def start(*roots: Path, token: str = "", follow: bool = False) -> str:
+    def start(*roots: Path, token: str = "", follow: bool = False, control: Control | None = None) -> str:
         pages, bound = Pages(roots), listening("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(app(pages, token, follow), log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app(pages, token, follow, control=control), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not server.started:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from evaluation.benchmarks import load_examples
+from evaluation.sql_diff import tables_named
 from rl.view.files import as_json
 from rl.view.pages import Pages
-from rl.view.rollouts import tables_named
 from rl.view.steps import Missing
 
 
