@@ -114,6 +114,8 @@ class Pages:
     def _questions(self, slug: str) -> Page:
         place = self.place(slug)
         index, indexed = self.index(place)
+        if indexed[0] < indexed[1]:  # half of the questions would be no answer
+            return {"questions": [], "opening": False, "indexed": indexed}
         return questions_page(place, index, self.databases) | {"indexed": indexed}
 
     def _question(self, slug: str, step: str, group: str) -> Page:

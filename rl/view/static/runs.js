@@ -14,7 +14,7 @@
     const told = () => { compare.disabled = marked.size < 2; compare.textContent = marked.size ? `Compare ${marked.size} runs` : "Compare: mark two or more"; };
     const box = (run) => run.kind === "ablation" ? "" : h("input", { type: "checkbox", id: "mark-" + run.slug, "aria-label": "mark " + run.name, checked: marked.has(run.slug),
       onchange: (event) => { event.target.checked ? marked.add(run.slug) : marked.delete(run.slug); told(); } });
-    const head = ["", "run", "status", "step", "model", "data", "algorithm", "best on dev", "curve", "changed"];
+    const head = ["mark", "run", "status", "step", "model", "data", "algorithm", "best on dev", "curve", "changed"];
     const rows = [...runs].sort((a, b) => b.changed - a.changed).map((run) => [
       box(run), h("span", {}, R.link(run.kind === "ablation" ? ["runs", run.slug, "ablation"] : ["runs", run.slug], R.text(run.name)), run.problems.length ? h("span.badge.wrong", { title: run.problems.join("\n") }, "damaged files") : ""),
       R.badge(run.kind === "ablation" ? "ablation" : run.status, run.status === "running" ? true : undefined),

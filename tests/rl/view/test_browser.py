@@ -128,7 +128,7 @@ def test_filters_find_what_became_better_and_stay_from_page_to_page(page: Any, s
     page.wait_for_selector("text=4 of 4")
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow) if k == "huge" else k for k in HOSTILE])
 def test_hostile_content_is_text(page: Any, served: Served, tmp_path: Path, kind: str) -> None:
     bad = HOSTILE[kind]
     run = fabricate(tmp_path / "runs" / "small", steps=1, questions=2, samples=2)
