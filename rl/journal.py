@@ -81,8 +81,22 @@ class Journal:
         with (self.run_dir / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         self._write_events(step, row)
+        self._text("samples", samples_text(groups), step)
         print(self._line(step, row), flush=True)
         return row
+
+    def dev(self, row: Mapping[str, Any]) -> None:
+        """Dev accuracy while training: a line of dev.jsonl, which `row` is, and two scalars."""
+        with (self.run_dir / "dev.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self.evaluated("dev", row["step"], row)
+
+    def evaluated(self, what: str, step: int, result: Mapping[str, Any]) -> None:
+        """The accuracy of an evaluation as scalars: dev, the part that is watched; dev_all, all that is asked."""
+        self._events = self._events or self._writer()
+        for name in ("ex_strict", "ex_strict_sampled"):
+            self._events.add_scalar(f"{what}/{name}", result[name], step)
+        self._events.flush()
 
     def kept(self) -> dict[str, bytes]:
         """What was recorded so far, but for events and rollouts, by the names of a checkpoint's files."""
@@ -100,6 +114,9 @@ class Journal:
             elif name.endswith(".jsonl"):
                 path.unlink(missing_ok=True)
         self._events = self._writer(purge_step=step + 1)
+        settings = self.run_dir / "config.json"
+        if settings.is_file():
+            self._text("settings", settings.read_text(), step)
         self._done, self._began = step, time.perf_counter()
 
     def close(self) -> None:
@@ -116,6 +133,11 @@ class Journal:
                 self._events.add_scalar(f"{name}/{key}" if key else f"rl/{name}", number, step)
         self._events.flush()
 
+    def _text(self, name: str, text: str, step: int) -> None:
+        """As it is: TensorBoard reads Markdown, and four blanks make code of a line."""
+        self._events = self._events or self._writer()
+        self._events.add_text(name, "\n".join(f"    {line}" for line in text.splitlines()), step)
+
     def _line(self, step: int, row: dict[str, Any]) -> str:
         seconds = row["seconds"]
         shown = ("generate", "reward", "learn", "publish")
@@ -126,6 +148,16 @@ class Journal:
             f"executable {row['executable']:.1%}  entropy {row['entropy']:.3f}  no signal {row['no_signal']:.0%}  "
             f"mismatch {row.get('mismatch', 0):.4f}  {seconds['step']:.1f} s ({phases})  {left}"
         )
+
+
+def samples_text(groups: Sequence[Group]) -> str:
+    """A question with its gold, its best and its worst answer: of the first group that tells right from wrong."""
+    shown = next((group for group in groups if group.has_signal), groups[0])
+    ranked = sorted(range(len(shown.rewards)), key=lambda k: shown.rewards[k].value, reverse=True)
+    lines = [shown.example.question, f"gold: {shown.example.gold_sql}"]
+    for k in (ranked[0], ranked[-1]):
+        lines.append(f"{shown.rewards[k].verdict}, reward {shown.rewards[k].value:g}: {shown.episodes[k].sql}")
+    return "\n".join(" ".join(line.split()) for line in lines)
 
 
 def write_rollouts(path: Path, groups: Sequence[Group]) -> None:

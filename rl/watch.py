@@ -46,8 +46,7 @@ class RunWatch:
         result = evaluate(self.policy, self.rewards, dev, settings.samples, step)
         row = {"step": step, "ex_strict": result["ex_strict"], "ex_strict_sampled": result["ex_strict_sampled"]}
         row["seconds"] = time.perf_counter() - began
-        with (self.run.directory / "dev.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        self.journal.dev(row)
         print(f"step {step}: dev ex_strict {row['ex_strict']:.1%}, sampled {row['ex_strict_sampled']:.1%}", flush=True)
         self._heard += after_evaluation(self.run.config.alarm, f"step {step}", result)
 
@@ -83,6 +82,8 @@ class RunWatch:
             start = {"trained": trained(config.init_adapter), "recipe": provenance.recipe(config.init_adapter)}
             result |= start if name == "sft" else {}
             save(path, {"of": what, "seconds": time.perf_counter() - began, **result})
+            if policy_step is not None:
+                self.journal.evaluated("dev_all", policy_step, result)
             print(f"{name}: ex_strict {result['ex_strict']:.1%}, sampled {result['ex_strict_sampled']:.1%}", flush=True)
         if name == "sft":  # a base may know nothing, and at the end nothing is left to stop
             sound(config.alarm, after_evaluation(config.alarm, name, result))

@@ -78,7 +78,7 @@
       h("tr", {}, h("td", {}, ""), found.gold_columns.map((name) => h("th", { scope: "col" }, R.text(name))), found.answer_columns.map((name, n) => h("th" + (n ? "" : ".edge"), { scope: "col" }, R.text(name)))));
     const cut = found.lines.length < Math.max(found.gold_rows, found.answer_rows) ? h("p.small", {}, `${found.lines.length} lines are shown, those that differ first of all.`) : "";
     return [h("p", { role: "status" }, R.text(said), " ", h("span.small", {}, `Executed again: ${found.verdict}.`)), cut,
-      lines.length ? h("div.scroll", { tabindex: 0, role: "region", "aria-label": "rows of gold and answer" }, h("table.rows", {}, head, h("tbody", {}, lines))) : h("p.small", {}, "Neither has a row.")];
+      lines.length ? h("div.scroll", { tabindex: 0, role: "group", "aria-label": "rows of gold and answer" }, h("table.rows", {}, head, h("tbody", {}, lines))) : h("p.small", {}, "Neither has a row.")];
   }
 
   // The likelier a token, the paler; arrow keys read one after the other.
@@ -134,7 +134,7 @@
       uses.replaceChildren(`Gold uses ${[...gold].map(R.plain).join(", ") || "no table"}; the answer ` + (!only.length && !more.length ? "uses the same." : [only.length && `lacks ${only.map(R.plain).join(", ")}`, more.length && `has ${more.map(R.plain).join(", ")} besides`].filter(Boolean).join(" and ") + "."));
     }
     const legend = h("p.small", {}, "A diamond is a key. Blue frame: linked to the question; blue names: linked columns. Green head: gold uses the table; yellow: the answer does. Lines are joins, dashed where they are inferred, red on a shortest path between the tables that the question names.");
-    return { light, node: h("div", {}, h("p", {}, R.text(name), left_out ? `, ${left_out} tables are left out` : ""), uses, h("div.scroll", { tabindex: 0, role: "region", "aria-label": "schema graph" }, svg), legend) };
+    return { light, node: h("div", {}, h("p", {}, R.text(name), left_out ? `, ${left_out} tables are left out` : ""), uses, h("div.scroll", { tabindex: 0, role: "group", "aria-label": "schema graph" }, svg), legend) };
   };
   const curve = (x1, y1, x2, y2) => `M${x1} ${y1} C${(x1 + x2) / 2} ${y1} ${(x1 + x2) / 2} ${y2} ${x2} ${y2}`;
   const spokenSchema = ({ picture }) => `Tables: ${picture.tables.map((table) => table.name + (table.linked ? " (linked)" : "")).join(", ")}. Joins: ${picture.joins.map((join) => `${join.from.join(".")} to ${join.to.join(".")}`).join(", ") || "none"}.`;

@@ -8,7 +8,7 @@
   // Clauses of gold and answer: what the answer lacks is struck, what it has instead is underlined.
   R.diff = function (clauses, names = ["gold", "answer"]) {
     const side = (clause, which) => h("td", {}, h("code.sql", {}, words(clause[which], which)));
-    return h("div.scroll", { tabindex: 0, role: "region", "aria-label": "queries by clause" },
+    return h("div.scroll", { tabindex: 0, role: "group", "aria-label": "queries by clause" },
       h("table.diff", {},
         h("thead", {}, h("tr", {}, ["clause", ...names].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, clauses.map((clause) => h("tr", {}, h("th", { scope: "row" }, clause.name), side(clause, "gold"), side(clause, "answer"))))));

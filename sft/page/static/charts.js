@@ -4,8 +4,8 @@
   const { h, s } = R;
   const COLOURS = ["#b4501a", "#2f6cb3", "#2f7d4f", "#7a4a9e", "#5b6570", "#8a6d1a", "#a8285f", "#1f7a80"];
   const NAMED = {
-    correct: "#2f7d4f", empty_both: "#7fb58f", reordered: "#5b9a8b", wrong: "#b4501a", open: "#c99a2e", lucky: "#7a4a9e",
-    error: "#b3261e", no_sql: "#5b6570", refused: "#a8285f", timeout: "#1f7a80",
+    correct: "#2f7d4f", empty_both: "#7fb58f", reordered: "#5b9a8b", wrong: "#c4702c", open: "#c99a2e", lucky: "#7a4a9e",
+    error: "#8f1d3a", no_sql: "#5b6570", refused: "#a8285f", timeout: "#1f7a80",
     "right and wrong": "#2f7d4f", "none right": "#b4501a", "all right": "#2f6cb3",
   };
   const HEIGHT = 190, LEFT = 46, RIGHT = 12, TOP = 8, BOTTOM = 26;

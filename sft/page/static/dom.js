@@ -52,6 +52,6 @@ window.rollsql = window.rollsql || {};
       R.h("thead", {}, R.h("tr", {}, head.map((name, place) => cell("th", name, place, { scope: "col" })))),
       R.h("tbody", {}, rows.map((row, n) => R.h("tr", { class: classes[n] },
         row.map((content, place) => cell("td", content instanceof Node ? content : R.text(content), place))))));
-    return R.h("div.scroll", { tabindex: 0, role: "region", "aria-label": caption || head.filter(Boolean).join(", ") }, table);
+    return R.h("div.scroll", { tabindex: 0, role: "group", "aria-label": caption || head.filter(Boolean).join(", ") }, table);
   };
 })(window.rollsql);

@@ -76,6 +76,19 @@ def test_every_view_fits_its_window_and_has_a_name(page: Any, served: Served, ru
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
 
 
+def test_names_and_contrast_pass_axe(browser: Any, served: Served, runs: Path) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(viewport={"width": 390, "height": 800}, bypass_csp=True)  # the checker is a script
+    page, axe, url = context.new_page(), Axe(), served(runs)
+    for view in VIEWS:
+        settled(page, f"{url}#/{view}")
+        page.wait_for_load_state("networkidle")
+        found = axe.run(page)
+        assert found.violations_count == 0, (view, found.generate_report())
+    context.close()
+
+
 def test_keys_alone_do_it(page: Any, served: Served, runs: Path) -> None:
     settled(page, served(runs))
 
