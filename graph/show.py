@@ -3,7 +3,8 @@
 python -m graph.show --db FILE [--question "…"] [--style compact+graph] [--out schema.html|png|svg]
 
 In the picture the tables and columns that are linked to the question are blue, declared joins are solid lines, inferred
-ones dashed, and the joins on a shortest path between the tables that the question names are thick and red.
+ones dashed, and the joins on a shortest path between the tables that the question names are thick and red; see
+`graph.picture`.
 """
 
 from __future__ import annotations
@@ -14,24 +15,18 @@ import io
 import sys
 import warnings
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NoReturn
 
 import networkx
 
-from graph.build import Join
 from graph.introspect import schema_from_sqlite
 from graph.link import Linked
-from graph.paths import join_paths
+from graph.picture import draw_schema
 from graph.prompt import messages_from_text
 from graph.schema import Schema, SchemaError
 from graph.values import sample_values
-from graph.writer import MOST_PATHS, PromptStyle, PromptWriter
-
-MOST_COLUMNS = 14
-"""Columns that a box lists; linked ones first, then those of the schema's order."""
-_PLAIN, _LINKED, _PATH = "#8a8f98", "#1f5fbf", "#c8102e"
+from graph.writer import PromptStyle, PromptWriter
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -69,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def draw(out: Path, writer: PromptWriter, prompt: str, question: str, evidence: str = "") -> None:
     """Writes the picture; an .html page holds it above the prompt."""
     linked = writer.linker.link(question, evidence) if question else None
-    figure = picture(writer.schema, writer.graph, linked)
+    figure = picture(writer.schema, writer.graph, linked, question)
     out.parent.mkdir(parents=True, exist_ok=True)
-    in_words = not _shown_text(writer.schema).isascii()  # then an SVG holds text, for the reader's fonts
+    in_words = not (_shown_text(writer.schema) + question).isascii()  # then an SVG holds text, for the reader's fonts
     if out.suffix != ".html":
         _save(figure, out, out.suffix[1:], in_words)
         return
@@ -96,13 +91,12 @@ def _save(figure: Any, to: Path | io.StringIO, kind: str, in_words: bool) -> Non
         figure.savefig(to, format=kind, dpi=120, bbox_inches="tight")
 
 
-def picture(schema: Schema, graph: networkx.MultiGraph, linked: Linked | None) -> Any:
-    """A matplotlib figure: a box per table with its columns, a line per join."""
+def picture(schema: Schema, graph: networkx.MultiGraph, linked: Linked | None, question: str = "") -> Any:
+    """A matplotlib figure in fonts that hold the names."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
-    with rc_context({"font.family": fonts(_shown_text(schema))}):
-        return _picture(Figure, schema, graph, linked)
+    with rc_context({"font.family": fonts(_shown_text(schema) + question)}):
+        return draw_schema(schema, graph, linked, question)
 
 
 def _shown_text(schema: Schema) -> str:
@@ -134,69 +128,6 @@ def fonts(text: str) -> list[str]:
             file=sys.stderr,
         )
     return chosen
-
-
-def _picture(figure_class: Any, schema: Schema, graph: networkx.MultiGraph, linked: Linked | None) -> Any:
-    places = _places(schema, graph)
-    side = max(6.0, 2.6 * len(schema.tables) ** 0.5)
-    figure = figure_class(figsize=(1.5 * side, side))
-    axes = figure.add_subplot()
-    axes.set_axis_off()
-    axes.margins(0.15)
-    on_path = _joins_on_paths(graph, linked)
-    for left, right, join in graph.edges(keys=True):
-        if join:
-            _line(axes, places[left[0]], places[right[0]], join, join in on_path)
-    for table in schema.tables:
-        _box(axes, places[table.name], schema, table.name, linked)
-    axes.set_title(schema.name, color="#222222")
-    return figure
-
-
-def _places(schema: Schema, graph: networkx.MultiGraph) -> dict[str, tuple[float, float]]:
-    """Joined tables near each other; the parts that no join connects side by side."""
-    tables = networkx.Graph()
-    tables.add_nodes_from(table.name for table in schema.tables)
-    tables.add_edges_from((left[0], right[0]) for left, right, join in graph.edges(keys=True) if join)
-    places: dict[str, tuple[float, float]] = {}
-    offset = 0.0
-    for part in networkx.connected_components(tables):
-        names = [table.name for table in schema.tables if table.name in part]
-        size = len(names) ** 0.5
-        found = {names[0]: (0.0, 0.0)}
-        if len(names) > 1:
-            found = networkx.spring_layout(tables.subgraph(names), k=2.0, iterations=200, scale=size, seed=0)
-        places |= {name: (offset + size + float(found[name][0]), float(found[name][1])) for name in names}
-        offset += 2 * size + 0.8
-    return places
-
-
-def _joins_on_paths(graph: networkx.MultiGraph, linked: Linked | None) -> set[Join]:
-    pairs = combinations(linked.sure, 2) if linked else ()
-    return {join for pair in pairs for path in join_paths(graph, *pair, MOST_PATHS) for join in path}
-
-
-def _line(axes: Any, start: tuple[float, float], end: tuple[float, float], join: Join, on_path: bool) -> None:
-    axes.plot(
-        *zip(start, end, strict=True),
-        linestyle="--" if join.kind == "inferred" else "-",
-        color=_PATH if on_path else _PLAIN,
-        linewidth=3 if on_path else 1.2,
-        zorder=1,
-    )
-
-
-def _box(axes: Any, place: tuple[float, float], schema: Schema, name: str, linked: Linked | None) -> None:
-    kept = {column for table, column in linked.columns if table == name} if linked and linked.matched else set()
-    columns = schema.table(name).columns
-    shown = sorted(columns, key=lambda column: column.name not in kept)[:MOST_COLUMNS]
-    lines = [f"{'•' if c.name in kept else ' '} {c.name}{' (key)' if c.primary_key else ''}" for c in shown]
-    if len(columns) > len(shown):
-        lines.append(f"  … {len(columns) - len(shown)} more")
-    color = _LINKED if linked and linked.matched and name in linked.tables else _PLAIN
-    text = "\n".join([name.upper(), *lines]).replace("$", r"\$")
-    style = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": color, "linewidth": 2}
-    axes.text(*place, text, ha="center", va="center", fontsize=8, color=color, bbox=style, zorder=2, linespacing=1.3)
 
 
 if __name__ == "__main__":

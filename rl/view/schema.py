@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 from sqlglot import exp
@@ -12,9 +11,9 @@ from evaluation.gold import gold_parts
 from evaluation.ordering import parse
 from graph.layout import layered
 from graph.link import Linked
-from graph.paths import join_paths
+from graph.picture import joins_on_paths
 from graph.schema import Schema, fold
-from graph.writer import MOST_PATHS, PromptWriter
+from graph.writer import PromptWriter
 
 MOST_TABLES, MOST_COLUMNS = 40, 14
 
@@ -82,8 +81,7 @@ def _box(name: str, schema: Schema, linked: Linked, used: set[tuple[Any, ...]]) 
 
 
 def _joins(writer: PromptWriter, linked: Linked, shown: set[str]) -> list[dict[str, Any]]:
-    pairs = combinations(linked.sure, 2) if linked.matched else ()
-    on_path = {join for pair in pairs for path in join_paths(writer.graph, *pair, MOST_PATHS) for join in path}
+    on_path = joins_on_paths(writer.graph, linked)
     return [
         {
             "from": [join.key.table, *join.key.columns],
