@@ -153,8 +153,8 @@ def _draw_box(axes: Any, left: float, top: float, width: float, lines: list[Line
 
     colour = LINKED if linked else PLAIN
     height = len(lines) + 0.8
-    style = {"boxstyle": "round,pad=0,rounding_size=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": 1.8}
-    axes.add_patch(FancyBboxPatch((left, top), width, height, **style, zorder=2))
+    style: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.4", "facecolor": "white", "edgecolor": colour}
+    axes.add_patch(FancyBboxPatch((left, top), width, height, **style, linewidth=1.8, zorder=2))
     for place, (_, text) in enumerate(lines):
         weight, shown = "bold" if place == 0 else "normal", text.replace("$", r"\$")
         colour_of = LINKED if linked and (place == 0 or text.startswith("•")) else INK

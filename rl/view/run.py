@@ -106,21 +106,37 @@ def _charts(
 
 
 def _costs(path: Path, rows: list[dict[str, Any]], config: dict[str, Any], problems: Problems) -> list[list[Any]]:
-    """[what, planned or None, measured]: seconds by part, and what a step took."""
-    seconds = {
-        key: value for key, value in read_json(path / "seconds.json", problems).items() if number(value) is not None
-    }
-    costs: list[list[Any]] = (
-        [[f"{name}, seconds", None, value] for name, value in time_rows(seconds).items()] if seconds else []
-    )
-    steps = [
-        s
-        for row in rows
-        if isinstance(row.get("seconds"), dict) and (s := number(row["seconds"].get("step"))) is not None
-    ]
+    """[what, planned by the settings or None, measured]: what a step was to be and was, and seconds by part."""
+    seconds = read_json(path / "seconds.json", problems)
+    known = {key: value for key, value in seconds.items() if number(value) is not None}
+    costs: list[list[Any]] = _against_plan(rows, config) if "rollout" in config else []
+    steps = sorted(filter(None, (number(_part(row, "seconds", "step")) for row in rows)))
     if steps:
-        costs.append(["seconds per step, median", None, sorted(steps)[len(steps) // 2]])
-    samples = sum(found for row in rows if (found := number(row.get("samples"))))
-    if samples and steps:
-        costs.append(["samples per second, whole steps", None, round(samples / max(1e-9, sum(steps)), 2)])
-    return costs
+        costs.append(["seconds per step, median", None, steps[len(steps) // 2]])
+        samples = sum(filter(None, (number(row.get("samples")) for row in rows)))
+        costs.append(["samples per second, whole steps", None, round(samples / sum(steps), 2)])
+    return costs + ([[f"{name}, seconds", None, value] for name, value in time_rows(known).items()] if known else [])
+
+
+def _against_plan(rows: list[dict[str, Any]], config: dict[str, Any]) -> list[list[Any]]:
+    """What the settings bound, and what came of it, mean over the steps."""
+    questions, samples = (number(_part(config, "rollout", name)) for name in ("questions", "samples"))
+    planned = {
+        "samples per step; more by refills": ("samples", questions * samples if questions and samples else None),
+        "tokens of an answer; planned: at most": ("mean_tokens", number(_part(config, "rollout", "max_tokens"))),
+        "updates that samples lag behind; planned: at most": ("lag", number(_part(config, "rollout", "staleness"))),
+        "engine against learner, nats; planned: at most": (
+            "mismatch",
+            number(_part(config, "engine", "mismatch_limit")),
+        ),
+    }
+    found = [["steps", number(config.get("steps")), len(rows)]]
+    for name, (key, plan) in planned.items():
+        values = [value for row in rows if (value := number(row.get(key))) is not None]
+        found += [[name, plan, sum(values) / len(values)]] if values else []
+    return found
+
+
+def _part(row: dict[str, Any], section: str, key: str) -> Any:
+    inner = row.get(section)
+    return inner.get(key) if isinstance(inner, dict) else None

@@ -1,5 +1,7 @@
 """What a schema's picture shows: real names, every join between its columns, the question, a legend."""
 
+from typing import Any
+
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.text import Text
 
@@ -17,7 +19,7 @@ SCHEMA = Schema(
 )
 
 
-def drawn(question: str = "") -> tuple[list[str], list[PathPatch], list[FancyBboxPatch]]:
+def drawn(question: str = "") -> tuple[list[str], list[Any], list[Any]]:
     linked = Linker(SCHEMA).link(question) if question else None
     [axes] = draw_schema(SCHEMA, schema_graph(SCHEMA), linked, question).axes
     joins = [patch for patch in axes.patches if isinstance(patch, PathPatch)]

@@ -21,8 +21,9 @@
       run.step === undefined ? "" : run.steps ? `${run.step} of ${run.steps}` : String(run.step), run.model || "", run.data || "", run.algorithm || "",
       R.percent(run.best, 1), run.spark && run.spark.length ? R.spark(run.spark, run.spark_of) : "", ago(run.changed)]);
     told();
-    const node = runs.length ? [h("p", {}, compare, R.mode && R.mode.control ? [" ", R.link(["control"], "Start a run")] : ""), R.table(head, rows, { numbers: [3, 7], caption: "Runs, the newest first" })]
-      : h("p", {}, "There is no run here yet. A run appears as soon as it writes its first file; rl.view takes the folders of runs as arguments.");
+    const start = R.mode && R.mode.control ? R.link(["control"], "Start a run") : "";
+    const node = runs.length ? [h("p", {}, compare, " ", start), R.table(head, rows, { numbers: [3, 7], caption: "Runs, the newest first" })]
+      : h("p", {}, "There is no run here yet. A run appears as soon as it writes its first file; rl.view takes the folders of runs as arguments. ", start);
     return { title: "Runs", crumbs: [], node };
   };
 

@@ -49,6 +49,9 @@ def test_the_page_of_a_run_has_its_steps_alarms_settings_and_curves(pages: Pages
     assert [point[1] for point in whole["points"]] == [20 / 60, 30 / 60]
     assert all(low < share < high for (_, share), (_, low, high) in zip(whole["points"], whole["band"], strict=True))
     assert all(chart["says"].endswith(".") for chart in run["charts"])
+    costs = {name: (planned, measured) for name, planned, measured in run["costs"]}
+    assert costs["steps"] == (3, 3) and costs["samples per step; more by refills"] == (16, 16)
+    assert costs["total, seconds"] == (None, 130)
 
 
 def test_a_step_has_its_groups_and_their_past(pages: Pages) -> None:
