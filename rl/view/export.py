@@ -44,17 +44,15 @@ def _export_run(out: Path, pages: Pages, place: Place) -> None:
     for address in (run, f"{run}/log", f"{run}/questions", f"{run}/dev"):
         _write(out, pages, address)
     index, _ = pages.index(place)
-    dev = len(pages.get(f"{run}/dev").get("rows", []))
-    answered = list(_answered(run, {step: len(groups) for step, groups in index.steps.items()}, dev))
-    count = Count(f"exporting {place.name}", len(answered), "questions")
     for step in [*index.steps, *index.damaged]:
         _write(out, pages, f"{run}/steps/{step}")
-    for number in range(len(index.questions)):
-        first = index.history(number)[0]
+    for first in (index.history(number)[0] for number in range(len(index.questions))):
         _write(out, pages, f"{run}/questions/{first.step}/{first.number}")
+    groups = {step: len(found) for step, found in index.steps.items()}
+    answered = list(_answered(run, groups, len(pages.get(f"{run}/dev").get("rows", []))))
+    count = Count(f"exporting {place.name}", len(answered), "questions")
     for done, address in enumerate(answered, start=1):
-        answers = len(pages.get(address).get("answers", []))
-        _write(out, pages, address, [*(f"{address}/rows/{number}" for number in range(answers)), f"{address}/schema"])
+        _write(out, pages, address)
         count(done)
 
 
@@ -65,9 +63,11 @@ def _answered(run: str, groups: Mapping[int, int], dev: int) -> Iterator[str]:
     yield from (f"{run}/dev/{number}" for number in range(dev))
 
 
-def _write(out: Path, pages: Pages, address: str, more: Sequence[str] = ()) -> None:
-    """The page as a script, with those that it asks for at once."""
-    found = {name: pages.get(name) for name in (address, *more)}
+def _write(out: Path, pages: Pages, address: str) -> None:
+    """A page as a script, and in it those that it asks for at once: schema, and rows of each answer."""
+    page = pages.get(address)
+    asked = [f"rows/{number}" for number in range(len(page["answers"]))] + ["schema"] if "answers" in page else []
+    found = {address: page} | {f"{address}/{name}": pages.get(f"{address}/{name}") for name in asked}
     path = out / "data" / f"{address}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"rollsql.put({as_json(name)},{as_json(one)});\n" for name, one in found.items()))

@@ -14,8 +14,9 @@ from rl.view.rollouts import Damaged, Index
 from rl.view.run import log_page, run_page
 from rl.view.runs import Place, places, stamp, summary
 from rl.view.steps import (
+    MOST_ANSWERS,
     Missing,
-    answer_of,
+    answers_of,
     group_page,
     question_page,
     questions_page,
@@ -102,14 +103,15 @@ class Pages:
 
     def _group_rows(self, slug: str, step: str, group: str, answer: str) -> Page:
         place, index = self._at(slug, step)
-        question, sql, verdict = answer_of(place, index, int(step), int(group), int(answer))
-        return rows_page(place, "train", question, sql, verdict, self.databases)
+        question, answers = answers_of(place, index, int(step), int(group))
+        if int(answer) >= len(answers):
+            raise Missing(f"group {group} of step {step} has no answer {answer}")
+        return rows_page(place, "train", question, *answers[int(answer)], self.databases)
 
     def _group_schema(self, slug: str, step: str, group: str) -> Page:
         place, index = self._at(slug, step)
-        page = group_page(place, index, int(step), int(group), self.databases)
-        question = index.questions[index.steps[int(step)][int(group)].question]
-        return schema_page(place, "train", question, [one["sql"] for one in page["answers"]], self.databases)
+        question, answers = answers_of(place, index, int(step), int(group))
+        return schema_page(place, "train", question, [sql for sql, _ in answers[:MOST_ANSWERS]], self.databases)
 
     def _questions(self, slug: str) -> Page:
         place = self.place(slug)

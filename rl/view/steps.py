@@ -76,7 +76,8 @@ def group_page(place: Place, index: Index, step: int, number: int, databases: Da
     more = parts_of(path)
     columns = read(path, [*names, *[name for name in more if name not in names]], group.first, group.count)
     rows = [{name: values[place] for name, values in columns.items()} for place in range(group.count)]
-    answers = _folded(place, question.gold, rows, [name for name in more if name not in names])
+    parts = [name for name in more if name not in names]
+    answers = [_answer(place, question.gold, same, parts) for same in _ranked(rows)]
     return _question(index, group.question, databases.known(place.path, "train").get(question.id)) | {
         "step": step,
         "group": number,
@@ -90,13 +91,12 @@ def group_page(place: Place, index: Index, step: int, number: int, databases: Da
     }
 
 
-def _folded(place: Place, gold: str, rows: list[dict[str, Any]], more: list[str]) -> list[dict[str, Any]]:
-    """An entry per different SQL, the most frequent first, wrong before right among equals."""
+def _ranked(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows of one SQL together, the most frequent first, wrong before right among equals."""
     by_sql: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_sql.setdefault(row["sql"], []).append(row)
-    ranked = sorted(by_sql.values(), key=lambda same: (-len(same), is_right(same[0]["verdict"])))
-    return [_answer(place, gold, same, more) for same in ranked]
+    return sorted(by_sql.values(), key=lambda same: (-len(same), is_right(same[0]["verdict"])))
 
 
 def _answer(place: Place, gold: str, same: list[dict[str, Any]], more: list[str]) -> dict[str, Any]:
@@ -165,17 +165,12 @@ def questions_page(place: Place, index: Index, databases: Databases) -> dict[str
     return {"questions": rows, "opening": databases.opening(place.path, "train")}
 
 
-def answer_of(place: Place, index: Index, step: int, number: int, sample: int) -> tuple[Question, str, str]:
-    """Question, SQL and verdict of the answer that this entry of a group's page shows."""
+def answers_of(place: Place, index: Index, step: int, number: int) -> tuple[Question, list[tuple[str, str]]]:
+    """The question of a group, and SQL and verdict of each different answer, in the order of the group's page."""
     group, question = _group(place, index, step, number)
     columns = read(step_files(place.path)[step], ("sql", "verdict"), group.first, group.count)
-    by_sql: dict[str, tuple[int, str]] = {}
-    for sql, verdict in zip(columns["sql"], columns["verdict"], strict=True):
-        by_sql[sql] = (by_sql.get(sql, (0, verdict))[0] + 1, verdict)
-    ranked = sorted(by_sql.items(), key=lambda item: (-item[1][0], is_right(item[1][1])))
-    if not 0 <= sample < len(ranked):
-        raise Missing(f"group {number} of step {step} has no answer {sample}")
-    return question, ranked[sample][0], ranked[sample][1][1]
+    rows = [{"sql": sql, "verdict": verdict} for sql, verdict in zip(columns["sql"], columns["verdict"], strict=True)]
+    return question, [(same[0]["sql"], same[0]["verdict"]) for same in _ranked(rows)]
 
 
 def rows_page(
