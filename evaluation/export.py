@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks import Example, load_examples
+from evaluation.benchmarks import Example, Split
 from graph.introspect import schema_of
 from graph.linearize import ddl
 from graph.prompt import messages_from_text
 
+NO_QUERY = "SELECT NULL"
 USING = "-- Using valid SQLite, answer the following questions for the tables provided above."
-
-
-def exported(benchmark: str, split: str, data: Path | None, form: str) -> list[dict[str, Any]]:
-    """The questions of a split as "messages" (a chat per question) or as "dbgpt-hub" (instruction, input, output)."""
-    one = as_messages if form == "messages" else as_dbgpt_hub
-    return [one(example) for example in load_examples(benchmark, split, data, rows=False)]
 
 
 def as_messages(example: Example) -> dict[str, Any]:
@@ -40,16 +34,26 @@ def as_dbgpt_hub(example: Example) -> dict[str, Any]:
     }
 
 
-def as_spider(examples: Sequence[Example], predictions: Sequence[str]) -> str:
-    """A query per line, in the order of the split, as Spider's evaluators read them."""
-    return "".join(f"{' '.join(sql.split())}\n" for _, sql in zip(examples, predictions, strict=True))
+def as_spider(split: Split, predictions: Sequence[str]) -> str:
+    """A query per line, in the order of the file, as Spider's evaluators read them; they skip an empty line."""
+    return "".join(f"{' '.join(sql.split()) or NO_QUERY}\n" for sql in _of_all(split, predictions))
 
 
-def as_bird(examples: Sequence[Example], predictions: Sequence[str]) -> str:
+def as_bird(split: Split, predictions: Sequence[str]) -> str:
     """One object from the place of a question to its query and database, as BIRD's evaluators read it."""
-    rows = enumerate(zip(examples, predictions, strict=True))
-    return json.dumps({str(place): f"{sql}\t----- bird -----\t{e.db_id}" for place, (e, sql) in rows}, indent=4) + "\n"
+    rows = enumerate(zip(_of_all(split, predictions), split.questions, strict=True))
+    return json.dumps({str(place): f"{sql}\t----- bird -----\t{db_id}" for place, (sql, (_, db_id)) in rows}, indent=4)
+
+
+def _of_all(split: Split, predictions: Sequence[str]) -> list[str]:
+    """With "" for the questions of the file that have no database here."""
+    given = dict(zip(split.positions, predictions, strict=True))
+    return [given.get(place, "") for place in range(split.total)]
 
 
 def _schema(example: Example) -> str:
     return ddl(schema_of(example.database))
+
+
+QUESTIONS = {"messages": as_messages, "dbgpt-hub": as_dbgpt_hub}
+PREDICTIONS = {"spider": as_spider, "bird": as_bird}

@@ -81,7 +81,9 @@ class Judge:
         for (example, sql), gold in zip(items, golds, strict=True):
             key = (example.database, example.gold_sql, sql)
             if key not in verdicts:
-                verdicts[key] = verdict(example.gold_sql, gold, executions.get((example.database, sql)), self.columns)
+                ran = executions.get((example.database, sql))
+                answered = abstention(ran) if not example.gold_sql else None
+                verdicts[key] = answered or verdict(example.gold_sql, gold, ran, self.columns)
         return [verdicts[example.database, example.gold_sql, sql] for example, sql in items]
 
     def golds(self, examples: Sequence[Example]) -> list[Gold]:
@@ -164,6 +166,11 @@ def verdict(gold_sql: str, gold: Gold, execution: Execution | None, columns: Col
         swapped = columns == "any" and same_answer(gold_sql, gold.execution, execution, gold.ranking, "any")
         return Verdict("reordered" if swapped else "open" if gold.open else "wrong", False, execution)
     return Verdict("empty_both" if both_empty(gold.execution, execution) else "correct", True, execution)
+
+
+def abstention(execution: Execution | None) -> Verdict:
+    """The verdict where no query answers the question: right is to give none."""
+    return Verdict("correct", True, None) if execution is None else Verdict("wrong", False, execution)
 
 
 def _cells(gold: Gold) -> int:

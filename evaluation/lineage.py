@@ -22,6 +22,11 @@ def trained(adapter: str | Path) -> str:
     return "SFT" if "train" in config else GIVEN
 
 
+def shots(adapter: str | Path | None) -> int:
+    """How many solved examples the prompts had that it was trained with, by its card."""
+    return int(_read(Path(adapter) / CARD).get("shots", 0)) if adapter else 0
+
+
 def then(before: str, stage: str) -> str:
     """
     >>> then("SFT", "RL"), then(NEW, "RL")

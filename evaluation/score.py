@@ -89,19 +89,26 @@ def summary(rows: Sequence[Row], rulers: Sequence[Ruler]) -> dict[str, Any]:
     empty_both: of the answers that are right by ex_strict, those where gold too returns no row.
     What is no share, as Soft-F1 and R-VES, has no interval: {"all": {"value", "n"}}.
     """
-    means = [ruler.name for ruler in rulers if not ruler.share] + ["r_ves"]
+    found = {
+        ruler.name: breakdowns(rows, ruler.name) if ruler.share else mean(rows, ruler.name, ruler.total)
+        for ruler in rulers
+    }
     return {
         "n": len(rows),
         "status": counts(rows, "status"),
         "error_class": counts(rows, "error_class"),
         "empty_both": share(row["status"] == "empty_both" for row in rows if row["ex_strict"]),
-        **{ruler.name: breakdowns(rows, ruler.name) for ruler in rulers if ruler.share},
-        **{
-            name: {"all": {"value": sum(row[name] for row in rows) / len(rows), "n": len(rows)}}
-            for name in means
-            if rows and name in rows[0]
-        },
+        **{name: value for name, value in found.items() if value},
+        **({"r_ves": mean(rows, "r_ves")} if rows and "r_ves" in rows[0] else {}),
     }
+
+
+def mean(rows: Sequence[Row], name: str, total: Callable[[Sequence[Row]], float] | None = None) -> dict[str, Any]:
+    """{"all": {"value", "n"}}; {} where there is no row."""
+    if not rows:
+        return {}
+    value = total(rows) if total else sum(row[name] for row in rows) / len(rows)
+    return {"all": {"value": value, "n": len(rows)}}
 
 
 def counts(rows: Sequence[Row], name: str) -> dict[str, int]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation import lineage
 from evaluation.benchmarks import Example, find_sources, load_examples
 from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive
 from evaluation.console import EVERY_S, Count
@@ -38,7 +39,8 @@ class Questions:
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     _check(args)
-    examples = load_examples(args.benchmark, args.split, args.data, rows=False)[: args.limit]
+    shots = lineage.shots(args.adapter) if args.shots is None else args.shots
+    examples = load_examples(args.benchmark, args.split, args.data, rows=False, shots=shots)[: args.limit]
     asked: list[Questions] = []
     adapters = {"adapter": args.adapter} if args.adapter else {}
     started = policies.start(args, adapters, lambda policy: asked.append(_encode(examples, policy)))
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=at_least(0), default=0, metavar="K", help="also draw K queries per question")
     parser.add_argument("--temperature", type=positive, help="of the K samples; 1.0 when not given")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="the first N questions only")
+    parser.add_argument("--shots", type=at_least(0), help="solved questions in a prompt; default: the adapter's")
     policies.add_options(parser)
     return parser
 

@@ -15,7 +15,7 @@ def chosen_examples(data: DataConfig, seed: int, directory: Path | None) -> list
 
     Those that data.checked says to drop are left out; a gold that makes a weak reward is still a query to learn from.
     """
-    examples = load_examples(data.benchmark, "train", directory, rows=False)
+    examples = load_examples(data.benchmark, "train", directory, rows=False, shots=data.shots)
     if data.checked:
         actions = read_actions(Path(data.checked), examples)
         examples = [example for example in examples if actions.get(example.id) != "drop"]

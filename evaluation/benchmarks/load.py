@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evaluation.benchmarks.known import known_layouts, named
 from evaluation.benchmarks.layout import Example, Layout, Source, Unreadable
+from evaluation.benchmarks.shots import with_shots
 from evaluation.databases.files import build_database, check_sqlite
 from evaluation.errors import UserError
 from evaluation.text_files import Fault, read_text
@@ -48,18 +49,25 @@ class Split:
         return self.total - len(self.examples)
 
 
-def load_examples(benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True) -> list[Example]:
+def load_examples(
+    benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True, shots: int = 0
+) -> list[Example]:
     """The questions of a split, in file order; those without a database are left out, counted and logged.
 
-    rows: leave out, too, those whose database is a schema without rows: nothing can be executed on it.
+    rows: leave out, too, those whose database is a schema without rows: nothing can be executed on it. shots: solved
+    training questions that each gets for its prompt.
     UserError: unknown benchmark or split, no data directory, no question that can be read, a database that is not
     SQLite, no question with a database.
     """
-    return list(load_split(benchmark, split, data_dir, rows).examples)
+    return list(load_split(benchmark, split, data_dir, rows, shots).examples)
 
 
-def load_split(benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True) -> Split:
+def load_split(benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True, shots: int = 0) -> Split:
     """As `load_examples`, with the place of each question in the files."""
+    if shots:
+        found = load_split(benchmark, split, data_dir, rows)
+        pool = found.examples if split == "train" else load_examples(benchmark, "train", data_dir, rows=False)
+        return replace(found, examples=tuple(with_shots(found.examples, pool, shots)))
     layout = named(benchmark)
     sources = find_sources(benchmark, split, data_dir)
     found = [(source, item) for source in sources for item in read(layout, source)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evaluation.benchmarks import Example
 from evaluation.databases.sandbox import Execution
@@ -40,12 +40,13 @@ class Judged:
 @dataclass(frozen=True)
 class Ruler:
     """of: 0 to 1 for one prediction. share: every value is 0 or 1, so that the mean is a share, with an interval.
-    asked: only where --ruler names it."""
+    asked: only where --ruler names it. total: of all verdict rows, where that is not the mean."""
 
     name: str
     of: Callable[[Judged], float]
     share: bool = True
     asked: bool = False
+    total: Callable[[Sequence[dict[str, Any]]], float] | None = None
 
 
 @cache

@@ -33,7 +33,8 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     if config.init_adapter:
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
     require_kv_cache(config)
-    train, dev = (load_examples(config.data.benchmark, split, data) for split in ("train", "dev"))
+    chosen, splits = config.data, ("train", "dev")
+    train, dev = (load_examples(chosen.benchmark, split, data, shots=chosen.shots) for split in splits)
     encoder = _encoder(config)
     train = fitting(checked(train, config.data.checked), encoder)
     with ExitStack() as stack:

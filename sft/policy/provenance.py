@@ -47,12 +47,13 @@ def as_file(model: ModelConfig, style: str, budget: int = 0, **more: Any) -> dic
     return {FILE: json.dumps(provenance(model, style, budget) | more, indent=2) + "\n"}
 
 
-def history(config: BaseModel, stage: str, start: str) -> dict[str, str]:
+def history(config: BaseModel, stage: str, start: str) -> dict[str, Any]:
     """trained: what an adapter of this run has been through, `start` (a directory, or "") included; recipe: a digest of
-    the settings that it learned by, the same for each seed."""
+    the settings that it learned by, the same for each seed; shots: solved examples in its prompts."""
     settings = config.model_dump(mode="json", exclude=set(_NOT_LEARNED))
     digest = hashlib.sha256(json.dumps([recipe(start), settings], sort_keys=True).encode()).hexdigest()[:16]
-    return {"trained": lineage.then(lineage.trained(start), stage), "recipe": digest}
+    shots = settings.get("data", {}).get("shots", 0)
+    return {"trained": lineage.then(lineage.trained(start), stage), "recipe": digest, "shots": shots}
 
 
 def recipe(adapter: str) -> str:

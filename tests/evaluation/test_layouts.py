@@ -23,6 +23,7 @@ from evaluation.benchmarks.layout import Unreadable
 from evaluation.benchmarks.load import read
 from evaluation.benchmarks.tables_jsonl import query, tables
 from evaluation.errors import UserError
+from evaluation.score import score
 
 SHOP = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO item VALUES (1, 'pen'), (2, 'cup');"
 COUNT = "SELECT count(*) FROM item"
@@ -213,6 +214,13 @@ def test_golds_of_another_dialect_are_carried_over_or_counted(tmp_path: Path, pu
 def test_a_question_without_an_answer_has_no_query(published: Path) -> None:
     examples = load_examples("ehrsql", "valid", published / "ehrsql", rows=False)
     assert sum(not example.gold_sql for example in examples) == 724
+
+
+def test_to_give_no_query_is_right_where_none_answers(tmp_path: Path) -> None:
+    lay(tmp_path, {"shop.sqlite": SHOP})
+    asked = Example("1", "shop", "Who will win?", "", "", str(tmp_path / "shop.sqlite"), "")
+    scores, rows_of = score([asked, asked], ["", "SELECT * FROM item WHERE id = 9"])
+    assert [row["ex_strict"] for row in rows_of] == [1, 0]
 
 
 def test_what_has_no_rows_is_read_for_prompts_and_refused_where_queries_run(tmp_path: Path) -> None:
