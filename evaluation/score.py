@@ -27,6 +27,7 @@ from evaluation.metrics import breakdown, share
 from evaluation.predictions import read_predictions
 from evaluation.rulers.ruler import Ruler, chosen
 from evaluation.rulers.table import Item, Rulers
+from evaluation.synthetic import is_synthetic
 
 Row = dict[str, Any]
 CHUNK = 32  # questions given to a sandbox at once
@@ -141,6 +142,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=at_least(1), default=1, help="sandboxes at work at once")
     parser.add_argument("--deadline-s", type=seconds, default=Limits.deadline_s, help="time for one predicted query")
     parser.add_argument("--timings", type=at_least(0), default=0, help="runs per query for r_ves (default: no r_ves)")
+    parser.add_argument("--synthetic-rows", type=at_least(0), default=0, help="made-up rows a table that has none")
     parser.add_argument("--ruler", action="append", default=[], help="one more: a name, or package.module:function")
     return parser.parse_args(argv)
 
@@ -150,12 +152,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     rulers = chosen(options.ruler)
-    split = load_split(options.benchmark, options.split, options.data)
+    split = load_split(options.benchmark, options.split, options.data, synthetic=options.synthetic_rows)
     predictions = read_predictions(options.predictions, split)
     out = check_folder(options.out)
     limits = Limits(deadline_s=options.deadline_s)
     scores, rows = score(split.examples, predictions, options.workers, limits, split.tables, options.timings, rulers)
     scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}
+    if made_up := sum(is_synthetic(example.database) for example in split.examples):
+        scores["on_synthetic_rows"] = made_up
     write_whole(out / "verdicts.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     write_whole(out / "scores.json", json.dumps(scores, indent=1) + "\n")
     for ruler in rulers:

@@ -63,6 +63,7 @@ class DataConfig(Settings):
     )
     prompt_budget: int = Field(0, ge=0, description="most tokens; the least relevant columns go; 0 = no limit")
     shots: int = Field(0, ge=0, le=16, description="solved training questions in each prompt, the most similar ones")
+    synthetic_rows: int = Field(0, ge=0, le=1000, description="made-up rows a table where a dataset has none; 0: no")
     max_examples: int = Field(0, ge=0, description="questions, drawn with run.seed; 0 = all")
     checked: ReadFile = Field("", description="file of evaluation.check_data --out: bad golds go, weak ones are rarer")
 

@@ -110,7 +110,8 @@ class DevEvaluator:
 
 
 def _task(config: SftConfig, encoder: PromptEncoder, data: Path | None) -> Task:
-    split = load_split(config.data.benchmark, "dev", data, shots=config.data.shots)
+    asked = config.data
+    split = load_split(asked.benchmark, "dev", data, shots=asked.shots, synthetic=asked.synthetic_rows)
     chosen = sorted(random.Random(0).sample(range(len(split.examples)), min(config.dev.questions, len(split.examples))))
     examples = [split.examples[index] for index in chosen]
     room = config.model.max_length

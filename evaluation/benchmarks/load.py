@@ -50,24 +50,26 @@ class Split:
 
 
 def load_examples(
-    benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True, shots: int = 0
+    benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True, shots: int = 0, synthetic: int = 0
 ) -> list[Example]:
     """The questions of a split, in file order; those without a database are left out, counted and logged.
 
     rows: leave out, too, those whose database is a schema without rows: nothing can be executed on it. shots: solved
-    training questions that each gets for its prompt.
+    training questions that each gets for its prompt. synthetic: made-up rows per table of a database that has none.
     UserError: unknown benchmark or split, no data directory, no question that can be read, a database that is not
     SQLite, no question with a database.
     """
-    return list(load_split(benchmark, split, data_dir, rows, shots).examples)
+    return list(load_split(benchmark, split, data_dir, rows, shots, synthetic).examples)
 
 
-def load_split(benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True, shots: int = 0) -> Split:
+def load_split(
+    benchmark: str, split: str, data_dir: Path | None = None, rows: bool = True, shots: int = 0, synthetic: int = 0
+) -> Split:
     """As `load_examples`, with the place of each question in the files."""
     if shots:
-        found = load_split(benchmark, split, data_dir, rows)
-        pool = found.examples if split == "train" else load_examples(benchmark, "train", data_dir, rows=False)
-        return replace(found, examples=tuple(with_shots(found.examples, pool, shots)))
+        whole = load_split(benchmark, split, data_dir, rows, synthetic=synthetic)
+        pool = whole.examples if split == "train" else load_examples(benchmark, "train", data_dir, rows=False)
+        return replace(whole, examples=tuple(with_shots(whole.examples, pool, shots)))
     layout = named(benchmark)
     sources = find_sources(benchmark, split, data_dir)
     found = [(source, item) for source in sources for item in read(layout, source)]
@@ -76,6 +78,8 @@ def load_split(benchmark: str, split: str, data_dir: Path | None = None, rows: b
     _report_faults(faults, asked, benchmark, sources)
     databases = Databases(layout)
     placed = [e if e.database else replace(e, database=databases.of(source, e.db_id)) for source, e in asked]
+    if synthetic:
+        placed = _filled(placed, synthetic, sources[0].file)
     missing = Counter(example.db_id for example in placed if not example.database)
     bare = sum(rows and is_declared(example.database) for example in placed)
     _report_missing(missing, bare, len(placed), layout, sources[0])
@@ -93,6 +97,20 @@ def load_split(benchmark: str, split: str, data_dir: Path | None = None, rows: b
         there - len(kept),
         tuple(source.file for source, _ in asked),
     )
+
+
+def _filled(placed: list[Example], rows: int, path: Path) -> list[Example]:
+    """With made-up rows where there is a schema only."""
+    from evaluation.synthetic import with_rows
+
+    bare = [example for example in placed if is_declared(example.database)]
+    golds: dict[str, list[str]] = {}
+    for example in bare:
+        golds.setdefault(example.database, []).append(example.gold_sql)
+    made = {database: with_rows(database, asked, rows) for database, asked in golds.items()}
+    if made:
+        log.warning("%s: %d of %d questions are on synthetic rows, %d a table", path, len(bare), len(placed), rows)
+    return [replace(e, database=made.get(e.database, e.database)) for e in placed]
 
 
 def _in_sqlite(placed: list[Example], kept: list[int], dialect: str, source: Source) -> tuple[list[Example], list[int]]:
@@ -288,7 +306,7 @@ def _report_missing(missing: Counter[str], bare: int, total: int, layout: Layout
     if missing.total() + bare == total:
         raise UserError(
             f"{source.file}: only the schemas are there, without rows, so no query can be executed: lay the databases "
-            f"at {expected}; SFT and prompts work without them"
+            f"at {expected}, or ask for synthetic rows (data.synthetic_rows, --synthetic-rows); SFT and prompts work so"
         )
     if missing:
         log.warning("%s: dropped %d of %d questions, no database for %s", source.file, missing.total(), total, names)

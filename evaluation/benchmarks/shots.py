@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ class Pool:
     def similar(self, example: Example, count: int) -> tuple[Turn, ...]:
         """The closest first. Of other databases where the pool has some, so that training is like prediction on a
         database that was never seen."""
-        asked, scores = words(example.question), Counter[int]()
+        asked, scores = words(example.question), defaultdict[int, float](float)
         for word in asked:
             places = self._places.get(word, [])
             worth = math.log(1 + len(self._examples) / (1 + len(places)))

@@ -33,8 +33,8 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     if config.init_adapter:
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
     require_kv_cache(config)
-    chosen, splits = config.data, ("train", "dev")
-    train, dev = (load_examples(chosen.benchmark, split, data, shots=chosen.shots) for split in splits)
+    name, shots, made_up = config.data.benchmark, config.data.shots, config.data.synthetic_rows
+    train, dev = (load_examples(name, s, data, shots=shots, synthetic=made_up) for s in ("train", "dev"))
     encoder = _encoder(config)
     train = fitting(checked(train, config.data.checked), encoder)
     with ExitStack() as stack:

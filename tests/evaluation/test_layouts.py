@@ -23,7 +23,7 @@ from evaluation.benchmarks.layout import Unreadable
 from evaluation.benchmarks.load import read
 from evaluation.benchmarks.tables_jsonl import query, tables
 from evaluation.errors import UserError
-from evaluation.score import score
+from evaluation.score import main, score
 
 SHOP = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO item VALUES (1, 'pen'), (2, 'cup');"
 COUNT = "SELECT count(*) FROM item"
@@ -228,6 +228,25 @@ def test_what_has_no_rows_is_read_for_prompts_and_refused_where_queries_run(tmp_
     assert len(load_examples("sql_create_context", "train", folder, rows=False)) == 1
     with pytest.raises(UserError, match="only the schemas are there, without rows"):
         load_examples("sql_create_context", "train", folder)
+
+
+def test_synthetic_rows_let_golds_be_executed_and_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLSQL_CACHE", str(tmp_path / "cache"))
+    schema = (
+        "CREATE TABLE city (name TEXT PRIMARY KEY, size INTEGER);"
+        "CREATE TABLE shop (id INTEGER PRIMARY KEY, at TEXT, FOREIGN KEY (at) REFERENCES city (name));"
+    )
+    gold = "SELECT count(*) FROM shop JOIN city ON shop.at = city.name WHERE city.name = 'Rome' OR size > 1000"
+    record = {"question": "How many in Rome?", "context": schema, "answer": gold}
+    folder = lay(tmp_path, {"sql_create_context_v4.json": [record], "p.jsonl": [{"id": "train-00000", "sql": gold}]})
+    (example,) = load_examples("sql_create_context", "train", folder, synthetic=20)
+    assert rows(example.database, "SELECT count(*) FROM shop WHERE at NOT IN (SELECT name FROM city)") == [(0,)]
+    assert rows(example.database, "SELECT count(*) FROM city WHERE name = 'Rome'") == [(1,)]
+    assert rows(example.database, "SELECT count(*), count(DISTINCT id) FROM shop") == [(20, 20)]
+    words = ["--benchmark", "sql_create_context", "--split", "train", "--data", str(folder), "--synthetic-rows", "20"]
+    assert main([*words, "--predictions", str(folder / "p.jsonl"), "--out", str(folder / "out")]) == 0
+    scores = json.loads((folder / "out" / "scores.json").read_text())
+    assert (scores["ex_strict"]["all"]["correct"], scores["on_synthetic_rows"]) == (1, 1)
 
 
 def test_show_says_what_a_folder_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
