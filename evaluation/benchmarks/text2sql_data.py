@@ -83,7 +83,9 @@ def create(table: str, columns: list[str], keys: list[str]) -> str:
 
 def files(data: Path, split: str) -> list[Path]:
     """One per dataset: those that lie beside their schema."""
-    return sorted(path for path in data.rglob("*.json") if path.with_name(f"{path.stem}-schema.csv").is_file())
+    there = (sorted(data.glob(pattern)) for pattern in ("*.json", "data/*.json", "*/data/*.json"))
+    found = ([path for path in paths if path.with_name(f"{path.stem}-schema.csv").is_file()] for paths in there)
+    return next((paths for paths in found if paths), [])
 
 
 LAYOUT = Layout(
