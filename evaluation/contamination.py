@@ -71,10 +71,10 @@ def schema_mark(database: str) -> str:
 
 def contaminated(
     examples: Sequence[Example], held_out: Mapping[str, Iterable[Example]]
-) -> tuple[list[frozenset[str]], dict[str, dict[str, int]]]:
-    """For each example the ways in which it stands in a held-out split, and per split how many do in each way."""
+) -> tuple[list[frozenset[tuple[str, str]]], dict[str, dict[str, int]]]:
+    """For each example (split, way) of the held-out splits that it stands in, and per split how many do in each way."""
     own = [marks(example) for example in examples]
-    found: list[set[str]] = [set() for _ in examples]
+    found: list[set[tuple[str, str]]] = [set() for _ in examples]
     told = {}
     for name, others in held_out.items():
         theirs = [marks(example) for example in others]
@@ -84,5 +84,5 @@ def contaminated(
         for way in WAYS:
             for ways, hit in zip(found, hits[way], strict=True):
                 if hit:
-                    ways.add(way)
+                    ways.add((name, way))
     return [frozenset(ways) for ways in found], told

@@ -60,6 +60,19 @@ def test_what_stands_in_a_held_out_split_is_reported_and_removed(folder: Path) -
     assert len(made.examples) == 7 - 1 + 1 + 1
 
 
+def test_a_schema_that_the_splits_of_one_dataset_share_is_reported_and_kept(tmp_path: Path) -> None:
+    asked = [ask("shop", f"Item {n}?", f"SELECT name FROM item WHERE id = {n} AND name = 'x'") for n in range(3)]
+    files = {
+        "train_spider.json": asked[:2],
+        "dev.json": [ask("shop", "All?", COUNT)],
+        "database/shop/shop.sqlite": SHOP,
+    }
+    lay(tmp_path / "spider", files)
+    (tmp_path / "mix.toml").write_text(f'[[dataset]]\nbenchmark = "spider"\ndata = "{tmp_path / "spider"}"')
+    made = mix(read_config(tmp_path / "mix.toml"))
+    assert made.report["held_out"]["spider dev"]["spider train: schema"] == 2 == len(made.examples)
+
+
 @pytest.mark.parametrize(
     ("way", "question", "sql", "database"),
     [
@@ -75,7 +88,7 @@ def test_a_question_is_given_away_by_its_words_its_query_or_its_schema(
         "1", "a", "How many items?", "", "SELECT name FROM item WHERE id = 1", "CREATE TABLE item (id, name)", ""
     )
     ways, told = contaminated([Example("2", "b", question, "", sql, database, "")], {"dev": [dev]})
-    assert ways == [frozenset({way})] and told["dev"][way] == 1
+    assert ways == [frozenset({("dev", way)})] and told["dev"][way] == 1
 
 
 def test_the_command_writes_what_can_be_trained_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
