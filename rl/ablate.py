@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def ablate(config: AblationConfig, data: Path | None = None) -> int:
     """Trains what is left to train and writes the report. Returns 1 when a stage failed, else 0."""
     made = plans(config)
-    dev = load_examples(made[0].rl.data.benchmark, "dev", data)
+    chosen = made[0].rl.data
+    dev = load_examples(chosen.benchmark, "dev", data, synthetic=chosen.synthetic_rows)
     root = Path(config.dir) / config.name
     with locked(root, "give another name=…"):
         _remember(root, made, data)

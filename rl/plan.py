@@ -106,7 +106,7 @@ def check_inputs(config: RlConfig, data: Path | None) -> None:
             provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
     if data is not None or is_bundled(config.data.benchmark):
         for split in ("train", "dev"):
-            load_examples(config.data.benchmark, split, data)
+            load_examples(config.data.benchmark, split, data, synthetic=config.data.synthetic_rows)
 
 
 def process_memory(config: RlConfig, shape: ModelShape, device: Device) -> dict[str, dict[str, int]]:

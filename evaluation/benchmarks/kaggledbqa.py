@@ -4,7 +4,10 @@ from evaluation.benchmarks.layout import Layout, fields
 
 LAYOUT = Layout(
     "KaggleDBQA: realistic questions on eight Kaggle databases",
-    splits={"train": ("examples/*_fewshot.json|*_fewshot.json",), "test": ("examples/*_test.json|*_test.json",)},
+    splits={
+        "train": ("examples/*_fewshot.json|*_fewshot.json",),
+        "test": ("examples/*_test.json|*_test.json|examples/*.json",),
+    },
     read=fields(sql="query", evidence=("evidence", "external_knowledge")),
     databases=("databases/{db_id}/{db_id}.sqlite", "database/{db_id}/{db_id}.sqlite"),
     tables=("KaggleDBQA_tables.json", "tables.json"),

@@ -72,7 +72,7 @@ def load_split(
         return replace(whole, examples=tuple(with_shots(whole.examples, pool, shots)))
     layout = named(benchmark)
     sources = find_sources(benchmark, split, data_dir)
-    found = [(source, item) for source in sources for item in read(layout, source)]
+    found = list(read_all(layout, sources))
     faults = tuple(item for _, item in found if isinstance(item, Fault))
     asked = [(source, item) for source, item in found if isinstance(item, Example)]
     _report_faults(faults, asked, benchmark, sources)
@@ -156,6 +156,8 @@ def find_files(data: Path, pattern: str, below: Sequence[str] = OUTER) -> list[P
     "a|b" is there as both, or a plain name in several folders."""
     for outer in below:
         found = [sorted(data.glob(outer + name)) for name in pattern.split("|")]
+        if "*" in pattern:
+            found = [paths for paths in found if paths][:1]
         files = list(dict.fromkeys(path for paths in found for path in paths if path.is_file()))
         several = sum(map(bool, found)) > 1 or (len(files) > 1 and "*" not in pattern and outer)
         if several and "*" not in pattern:
@@ -165,14 +167,24 @@ def find_files(data: Path, pattern: str, below: Sequence[str] = OUTER) -> list[P
     return []
 
 
-def read(layout: Layout, source: Source) -> Iterator[Example | Fault]:
-    """What a file holds, in its order; databases are not yet looked for."""
+def read_all(layout: Layout, sources: Sequence[Source]) -> Iterator[tuple[Source, Example | Fault]]:
+    """What the files of a split hold. Records are numbered through, where a split has several files."""
+    taken = Counter[str]()
+    for source in sources:
+        for item in read(layout, source, taken):
+            yield source, item
+
+
+def read(layout: Layout, source: Source, taken: Counter[str]) -> Iterator[Example | Fault]:
+    """What a file holds, in its order; databases are not yet looked for. taken: numbers that are used, by split."""
+    first = taken[source.split]
     for place, record in enumerate(layout.records(source.file)):
+        taken[source.split] += 1
         if isinstance(record, Fault):
             yield record
             continue
         try:
-            yield from list(layout.read(record, f"{source.split}-{place:05d}", source))
+            yield from list(layout.read(record, f"{source.split}-{first + place:05d}", source))
         except Unreadable as error:
             yield Fault(f"{source.file}, question {place + 1}", str(error))
 
@@ -235,7 +247,7 @@ def fits(layout: Layout, data: Path, outer: bool = True) -> bool:
                 else [f for p in patterns for f in find_files(data, p, OUTER if outer else OUTER[:1])]
             )
             sources = [Source(data, file, split) for file in found]
-            first = next((item for source in sources for item in read(layout, source)), None)
+            first = next((item for _, item in read_all(layout, sources)), None)
             if isinstance(first, Example) and Databases(layout).of(sources[0], first.db_id):
                 return True
         except UserError:

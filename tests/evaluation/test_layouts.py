@@ -20,7 +20,7 @@ from evaluation.benchmarks import (
     named,
 )
 from evaluation.benchmarks.layout import Unreadable
-from evaluation.benchmarks.load import read
+from evaluation.benchmarks.load import read_all
 from evaluation.benchmarks.tables_jsonl import query, tables
 from evaluation.errors import UserError
 from evaluation.score import main, score
@@ -108,7 +108,12 @@ FORMS: list[tuple[str, dict[str, Any], int, tuple[str, str]]] = [
     ("sparc train", {"sparc/train.json": [TALK], "sparc/database/shop/shop.sqlite": SHOP}, 2, GOLD),
     ("cosql dev", {"sql_state_tracking/cosql_dev.json": [TALK], **DATABASE}, 2, GOLD),
     ("chase dev", {"dev.json": [TALK], **DATABASE}, 2, GOLD),
-    ("kaggledbqa test", {"examples/shop_test.json": [ASKED], "databases/shop/shop.sqlite": SHOP}, 1, GOLD),
+    (
+        "kaggledbqa test",
+        {"examples/a_test.json": [ASKED], "examples/b_test.json": [ASKED], "databases/shop/shop.sqlite": SHOP},
+        2,
+        GOLD,
+    ),
     (
         "wikisql dev",
         {"dev.jsonl": [WIKI], "dev.tables.jsonl": [TABLE]},
@@ -159,7 +164,7 @@ def test_a_published_sample_has_its_published_counts(
 ) -> None:
     layout, *splits = name.split()
     sources = [source for split in splits for source in find_sources(layout, split, published / folder)]
-    found = [item for source in sources for item in read(named(layout), source)]
+    found = [item for _, item in read_all(named(layout), sources)]
     examples = [item for item in found if isinstance(item, Example)]
     assert len(examples) == len(found) == questions == len({example.id for example in examples})
     assert len({example.db_id for example in examples}) == databases
