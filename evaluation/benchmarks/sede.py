@@ -32,7 +32,8 @@ def without_parameters(sql: str) -> str:
     """
     sql = _PARAMETER.sub(lambda found: _value(found, sql), sql)
     for name, value in [(found[1], found[2]) for found in _DECLARED.finditer(sql)]:
-        sql = re.sub(rf"{name}\b", lambda _, value=value: value, _DECLARED.sub("", sql, count=1), flags=re.IGNORECASE)
+        rest = _DECLARED.sub("", sql, count=1)
+        sql = re.sub(rf"{name}\b", value.replace("\\", r"\\"), rest, flags=re.IGNORECASE)
     return sql
 
 
