@@ -23,6 +23,12 @@ TableRow = tuple[int, str, str, list[tuple[str, str, int]], list[tuple[Any, ...]
 _NAME = "(SELECT name FROM sqlite_master WHERE rowid = ?)"
 _STEPS_PER_CHECK, _VDBE_OP = 5000, 5
 _CREATE = re.compile(r"\bCREATE\s+TABLE\b(?=[^(;]*\()", re.IGNORECASE)
+_NO_COLUMN = re.compile(
+    r"(PRIMARY|FOREIGN|UNIQUE|FULLTEXT|SPATIAL|CONSTRAINT|CHECK|KEY|INDEX)\b(?!\s+(?:INT|CHAR|VARCHAR|TEXT))",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"PRIMARY\s+KEY\s*\([^)]*\)|FOREIGN\s+KEY\s*\([^)]*\)\s*REFERENCES\s+\S+?\s*\([^)]*\)", re.IGNORECASE)
+_COLUMN = re.compile(r"""(?:`[^`]*`|"[^"]*"|\[[^\]]*\]|[\w$]+)(?:\s+\w+(?:\s*\(\s*\d+(?:\s*,\s*\d+)?\s*\))?)?""")
 _BRACKETS = re.compile(r"""'(?:''|[^'])*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|[()]""", re.DOTALL)
 
 
@@ -64,10 +70,12 @@ def declared(text: str, clock: Clock) -> sqlite3.Connection:
     connection.set_progress_handler(clock, _STEPS_PER_CHECK)
     why: object = "it has none"
     for statement in create_statements(text):
-        try:
-            connection.execute(statement)
-        except sqlite3.DatabaseError as error:
-            why = error
+        for form in (statement, bare_columns(statement)):  # the second for what MySQL and others add
+            try:
+                connection.execute(form)
+                break
+            except sqlite3.DatabaseError as error:
+                why = error
     if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise DatabaseError(f"it must hold a CREATE TABLE statement that is valid for SQLite: {why}")
     return connection
@@ -84,6 +92,27 @@ def create_statements(text: str) -> Iterator[str]:
                 end = token.end()
                 yield text[start.start() : end]
                 break
+
+
+def bare_columns(statement: str) -> str:
+    """The CREATE TABLE with names, types and keys alone: no defaults, comments, indexes or other dialects' words."""
+    head, _, body = statement.partition("(")
+    parts, depth, start = list[str](), 0, 0
+    for token in re.finditer(f"{_BRACKETS.pattern}|,", body, re.DOTALL):
+        depth += {"(": 1, ")": -1}.get(token.group(), 0)
+        if (token.group() == "," and depth == 0) or depth < 0:
+            parts.append(body[start : token.start()].strip())
+            start = token.end()
+    kept = [found.group() for part in parts if (found := _KEY.match(part))]
+    columns = [column for part in parts if not _NO_COLUMN.match(part) and (column := _column(part))]
+    return f"{head}({', '.join(columns + kept)})"
+
+
+def _column(part: str) -> str:
+    found = _COLUMN.match(part)
+    if found is None:
+        return ""
+    return found.group() + " PRIMARY KEY" * bool(re.search(r"\bPRIMARY\s+KEY\b", part, re.IGNORECASE))
 
 
 def tables(connection: sqlite3.Connection, names: frozenset[str], settings: Settings) -> Iterator[TableRow]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from graph.introspect import schema_from_sqlite
+from graph.introspect import schema_from_sqlite, schema_of
 from graph.schema import Column, ForeignKey, SchemaError
 
 
@@ -111,3 +111,22 @@ def test_every_spider_database_is_described_and_its_keys_end_in_real_columns(spi
         for key in schema.foreign_keys:
             for name, columns in ((key.table, key.columns), (key.parent, key.parent_columns)):
                 assert {c.name for c in schema.table(name).columns} >= set(columns)
+
+
+def test_create_table_statements_are_read_as_a_schema_whatever_dialect_adds_to_them():
+    schema = schema_of(
+        """-- of MySQL
+        CREATE TABLE `city` (
+          `id` int(11) NOT NULL AUTO_INCREMENT COMMENT 'a, number (of its own)',
+          `kind` enum('town','village') DEFAULT 'town',
+          PRIMARY KEY (`id`), KEY `by_kind` (`kind`)
+        ) ENGINE=InnoDB DEFAULT CHARSET=utf8;
+        CREATE TABLE shop (name, at INT REFERENCES city (id)); DROP TABLE shop; SELECT 1"""
+    )
+    assert [(t.name, [(c.name, c.type, c.primary_key) for c in t.columns]) for t in schema.tables] == [
+        ("city", [("id", "INT(11)", True), ("kind", "ENUM", False)]),
+        ("shop", [("name", "", False), ("at", "INT", False)]),
+    ]
+    assert schema.foreign_keys == (ForeignKey("shop", ("at",), "city", ("id",)),)
+    with pytest.raises(SchemaError, match="must hold a CREATE TABLE statement that is valid for SQLite"):
+        schema_of("CREATE TABLE t (")
