@@ -29,7 +29,7 @@ def read(record: Record, number: str, source: Source) -> list[Example]:
     part = {name: first(found, known) for name, known in NAMES.items()}
     for name in ("question", "sql"):
         if not isinstance(part[name], str):
-            given = f"it has {', '.join(map(str, record)) or 'no fields'}"
+            given = f"it has {', '.join(map(str, record)) or 'no fields'}; known: {', '.join(NAMES[name][:4])}, …"
             raise Unreadable(f"{name!r} must be a text, got {part[name]!r}; {given}")
     db_id = part["db_id"] if part["db_id"] not in (None, "") else lone_database(source)
     return [
