@@ -23,6 +23,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from cluster.errors import ActorDied, ResourcesMissing, WaitTimeout
 from cluster.fit import Bundle
+from cluster.places import Place
 from cluster.resources import describe_free, require
 
 log = logging.getLogger(__name__)
@@ -206,6 +207,7 @@ def spawn(
     name: str,
     num_cpus: float = 1,
     num_gpus: float = 0,
+    place: Place | None = None,
     env: Mapping[str, str] | None = None,
     **kwargs: Any,
 ) -> Handle:
@@ -214,13 +216,15 @@ def spawn(
     Args:
         name: what messages call it.
         num_cpus, num_gpus: slots that the actor holds; fractions share one GPU.
+        place: one that is held for it, instead of slots of its own.
         env: environment variables, set before the class's module is imported.
 
     Raises:
         ResourcesMissing: no node could ever hold it; raised within 30 s.
     """
-    require([Bundle(name, 1, num_cpus, num_gpus)])
-    return recipe(cls, *args, num_cpus=num_cpus, num_gpus=num_gpus, env=env, **kwargs)(name)
+    if place is None:
+        require([Bundle(name, 1, num_cpus, num_gpus)])
+    return recipe(cls, *args, num_cpus=num_cpus, num_gpus=num_gpus, place=place, env=env, **kwargs)(name)
 
 
 def recipe(
@@ -228,23 +232,19 @@ def recipe(
     *args: Any,
     num_cpus: float = 1,
     num_gpus: float = 0,
+    place: Place | None = None,
     env: Mapping[str, str] | None = None,
-    threads: int = 1,
     **kwargs: Any,
 ) -> Callable[[str], Handle]:
-    """A function that starts one more such actor under a name, whether there is room or not.
-
-    threads: how many calls the actor runs at a time; with more than one the class must bear that.
-    """
+    """A function that starts one more such actor under a name, whether there is room or not."""
     pickled = cloudpickle.dumps((cls, args, kwargs))
     options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_restarts": 0}
+    options |= place.options() if place else {}
     if env:
         options["runtime_env"] = {"env_vars": dict(env)}
-    if threads > 1:
-        options["max_concurrency"] = threads
 
     def begin(name: str) -> Handle:
-        request = Bundle(name, 1, num_cpus, num_gpus)
+        request = Bundle(name, 1, options["num_cpus"], options["num_gpus"])
         return Handle(lambda: _shell_class(name).options(**options).remote(pickled), request)
 
     return begin

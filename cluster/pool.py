@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from cluster.actor import REPORT_EVERY_S, recipe
 from cluster.autoscale import Follower
-from cluster.batches import Batch, Job, choose_batch_size
+from cluster.batches import Batch, Job
 from cluster.errors import ClusterError, WaitTimeout
 from cluster.fit import Bundle
 from cluster.quarantine import Quarantine
@@ -50,7 +50,6 @@ class Pool:
         env: Mapping[str, str] | None = None,
         start_timeout_s: float = 120.0,
         max_size: int = 256,
-        threads: int = 1,
         quarantine: Path | None = None,
         key: Callable[[Any], str] | None = None,
         **kwargs: Any,
@@ -63,7 +62,6 @@ class Pool:
                 few seconds, at least 1 and at most `max_size`. Start what else needs slots before such a pool.
             lost: the result of an item that was given up.
             start_timeout_s: bound on building one worker.
-            threads: batches that one worker runs at a time; with more than one the method must bear that.
             quarantine: file of the items that were given up, written and read by `key(item)`; an item that is on file,
                 from an earlier run too, is `lost` at once, and `pool.quarantined` counts it.
 
@@ -77,8 +75,8 @@ class Pool:
         self._start_timeout_s, self._num_cpus, self._max_size, self._key = start_timeout_s, num_cpus, max_size, key
         self._longest_s = 0.0
         self._supervisor = Supervisor(
-            recipe(cls, *args, num_cpus=num_cpus, env=env, threads=threads, **kwargs),
-            Terms(name, method, lost, start_timeout_s, threads),
+            recipe(cls, *args, num_cpus=num_cpus, env=env, **kwargs),
+            Terms(name, method, lost, start_timeout_s),
             Quarantine(quarantine) if quarantine else None,
         )
         self._supervisor.start(self._bounded(free_slots(num_cpus)) if size == "auto" else size)
@@ -163,10 +161,6 @@ class Pool:
         if size < 1:
             raise ClusterError(f"pool {self.name} needs at least 1 worker, got resize({size})")
         self._supervisor.resize(size)
-
-    def batch_size(self, items: int, item_s: float) -> int:
-        """A good size of batches for this pool as it is now; see `choose_batch_size`."""
-        return choose_batch_size(items, self.size * self._supervisor.terms.threads, item_s)
 
     def describe(self) -> str:
         """Queue depth and workers, for messages."""

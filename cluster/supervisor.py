@@ -1,9 +1,7 @@
 """The thread behind a Pool: feeds workers, watches deadlines, replaces the dead, grows and shrinks.
 
 Everything happens in this one thread; other threads only put functions into its queue of events. A batch costs it one
-Ray call and one event. A busy worker has its next batch waiting at its side, so that it never waits for the driver;
-what it had not begun when it died is no part of the death. Near the end of the work nothing waits at a side: whoever
-is free first takes what is left.
+Ray call and one event. A worker has one batch at a time, so that its death or its overrun is that batch's.
 """
 
 import logging
@@ -13,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,7 +19,6 @@ from cluster.actor import REPORT_EVERY_S, Handle, settle
 from cluster.batches import Batch, Job
 from cluster.errors import ActorDied, ClusterError
 from cluster.quarantine import Quarantine
-from cluster.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +26,6 @@ MAX_STRIKES = 2
 MAX_FAILED_STARTS = 3  # per worker, in a row, without any answer in between
 PROBE_EVERY_S = 10.0  # an idle worker is asked whether it lives
 PROBE_TIMEOUT_S = 60.0
-_PREFETCH = 1  # batches that wait at a worker, per thread
 _TICK_S = 0.5  # how often deadlines are looked at
 _EVENTS_AT_A_TIME = 64  # between two looks at who is free
 
@@ -42,7 +38,25 @@ class Terms:
     method: str
     lost: Any
     start_timeout_s: float
-    threads: int
+
+
+@dataclass(eq=False)
+class Worker:
+    """One actor. A replaced worker is a new object, so a late answer of the old one is recognised and dropped.
+
+    batch: what it has; answer: None while the batch, which must travel alone, waits for a sign of life.
+    """
+
+    handle: Handle
+    index: int
+    started: float = field(default_factory=time.monotonic)
+    is_ready: bool = False
+    is_leaving: bool = False
+    batch: Batch | None = None
+    answer: "Future[Any] | None" = None
+    deadline: float = 0.0
+    probe_deadline: float | None = None
+    last_probe: float = field(default_factory=time.monotonic)
 
 
 class Supervisor:
@@ -60,8 +74,6 @@ class Supervisor:
         self._waiting: deque[Batch] = deque()
         self._struck: deque[Batch] = deque()  # to travel alone, before all others
         self._workers: dict[int, Worker] = {}
-        self._idle: dict[Worker, None] = {}  # with a free thread
-        self._spare: dict[Worker, None] = {}  # busy, with a free place at the side
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"pool {terms.name}", daemon=True)
 
@@ -84,7 +96,8 @@ class Supervisor:
         workers = self.workers()
         leaving = sum(worker.is_leaving for worker in workers)
         return (
-            f"{len(self._waiting) + len(self._struck)} batches waiting, {sum(w.load for w in workers)} at workers, "
+            f"{len(self._waiting) + len(self._struck)} batches waiting, "
+            f"{sum(w.batch is not None for w in workers)} at workers, "
             f"{sum(w.is_ready for w in workers)} of {len(workers)} workers up, {leaving} leaving, "
             f"{self.restarts} restarted, {self.lost_items} items lost, {self.quarantined} quarantined"
         )
@@ -145,38 +158,22 @@ class Supervisor:
         return batch.pick(left, batch.strikes) if left else None
 
     def _dispatch(self) -> None:
-        """Struck batches first, each to a worker that has nothing else; while one waits, nobody gets more to do."""
-        for worker in [w for w in self._idle if not w.load][: len(self._struck)] if self._struck else []:
-            worker.alone = self._struck.popleft()
-            self._file(worker)
+        """Struck batches first, each to a worker that proves to be alive."""
+        free = deque(w for w in self._workers.values() if w.is_ready and not w.is_leaving and w.batch is None)
+        while self._struck and free:
+            worker = free.popleft()
+            worker.batch = self._struck.popleft()
             self._probe(worker)
-        while self._waiting and not self._struck and (free := self._next()):
-            self._send(free, self._waiting.popleft())
-
-    def _next(self) -> Worker | None:
-        """Who gets the next batch: one with a free thread, or as long as there is plenty a busy one."""
-        plenty = len(self._waiting) > len(self._workers) * self.terms.threads
-        return next(iter(self._idle), None) or (next(iter(self._spare), None) if plenty else None)
+        while self._waiting and free:
+            self._send(free.popleft(), self._waiting.popleft())
 
     def _send(self, worker: Worker, batch: Batch) -> None:
-        answer = worker.handle.send(self.terms.method, batch.items)
-        worker.add(batch, answer, self.terms.threads)
-        self._file(worker)
-        answer.add_done_callback(lambda done: self._events.put(partial(self._on_done, worker, batch, done)))
-
-    def _file(self, worker: Worker) -> None:
-        """Puts a worker among those that may get work, or not."""
-        self._idle.pop(worker, None)
-        self._spare.pop(worker, None)
-        if not self._is_current(worker) or not worker.is_ready or worker.is_leaving or worker.alone:
-            return
-        if worker.load < self.terms.threads:
-            self._idle[worker] = None
-        elif worker.load < self.terms.threads * (1 + _PREFETCH):
-            self._spare[worker] = None
+        worker.batch, worker.answer = batch, worker.handle.send(self.terms.method, batch.items)
+        worker.deadline = time.monotonic() + batch.job.timeout_s
+        worker.answer.add_done_callback(lambda done: self._events.put(partial(self._on_done, worker, batch, done)))
 
     def _on_done(self, worker: Worker, batch: Batch, answer: "Future[Any]") -> None:
-        if not self._is_current(worker) or batch not in worker.calls:
+        if not self._is_current(worker) or batch is not worker.batch:
             return
         what = f"{worker.handle.name}.{self.terms.method}"
         try:
@@ -189,10 +186,9 @@ class Supervisor:
         else:
             self._deliver(batch, results, what)
         self.moved, self._failed_starts = time.monotonic(), 0
-        worker.drop(batch, self.terms.threads)
-        if worker.is_leaving and not worker.load:
+        worker.batch = worker.answer = None
+        if worker.is_leaving:
             self._dismiss(worker)
-        self._file(worker)
 
     def _deliver(self, batch: Batch, results: Any, what: str) -> None:
         if not isinstance(results, list) or len(results) != len(batch.items):
@@ -209,7 +205,7 @@ class Supervisor:
     def _break(self, error: BaseException) -> None:
         """The pool cannot go on: every open future raises `error`, and so does later work."""
         self._broken = self._broken or error
-        taken = [batch for worker in self._workers.values() for batch in [*worker.calls, worker.alone] if batch]
+        taken = [worker.batch for worker in self._workers.values() if worker.batch]
         for batch in [*self._waiting, *self._struck, *taken]:
             batch.job.fail(error)
         self._waiting.clear()
@@ -223,14 +219,10 @@ class Supervisor:
         if self.size:
             log.info("pool %s goes from %d to %d workers", self.terms.name, self.size, size)
         self.size = size
-        for worker in [w for w in self._workers.values() if w.is_leaving]:
-            worker.is_leaving = False
-            self._file(worker)
-        by_worth = sorted(self._workers.values(), key=lambda w: (w.is_ready, w.load))
-        for worker in by_worth[: max(0, len(by_worth) - size)]:
-            worker.is_leaving = True
-            self._file(worker)
-            if not worker.load:
+        by_worth = sorted(self._workers.values(), key=lambda w: (w.is_ready, w.batch is not None))
+        for place, worker in enumerate(by_worth):
+            worker.is_leaving = place < len(by_worth) - size
+            if worker.is_leaving and worker.batch is None:
                 self._dismiss(worker)
         for index in [i for i in range(size) if i not in self._workers][: size - len(self._workers)]:
             self._watch(Worker(self._begin(f"{self.terms.name}-{index}"), index))
@@ -238,7 +230,6 @@ class Supervisor:
     def _dismiss(self, worker: Worker) -> None:
         worker.handle.kill()
         del self._workers[worker.index]
-        self._file(worker)
 
     def _watch(self, worker: Worker) -> None:
         self._workers[worker.index] = worker
@@ -255,7 +246,6 @@ class Supervisor:
         else:  # its constructor raises? So would the next one: the pool breaks
             self.moved = time.monotonic()
             worker.is_ready = True
-            self._file(worker)
 
     def _probe(self, worker: Worker) -> None:
         if worker.probe_deadline is None:
@@ -273,16 +263,16 @@ class Supervisor:
         except ActorDied as error:
             self._replace(worker, error)
         else:
-            if worker.alone and not worker.calls:
-                self._send(worker, worker.alone)
+            if worker.batch and worker.answer is None:
+                self._send(worker, worker.batch)
 
-    def _replace(self, worker: Worker, reason: ActorDied, culprit: Batch | None = None) -> None:
-        """A dead worker, or one that overran with `culprit`: its work goes back, and another takes its place."""
+    def _replace(self, worker: Worker, reason: ActorDied) -> None:
+        """A worker that died or overran: its work goes back, and another takes its place."""
         log.warning("pool %s replaces %s: %s", self.terms.name, worker.handle.name, reason)
         self.moved = time.monotonic()
         self.restarts += 1
-        self._failed_starts += not worker.at_work
-        self._take_back(worker, reason, culprit)
+        self._failed_starts += worker.answer is None
+        self._take_back(worker, reason)
         if worker.is_leaving:
             self._dismiss(worker)
         elif self._failed_starts >= MAX_FAILED_STARTS * len(self._workers):
@@ -292,20 +282,17 @@ class Supervisor:
         else:
             worker.handle.restart()
             self._watch(Worker(worker.handle, worker.index))
-        self._file(worker)
 
-    def _take_back(self, worker: Worker, reason: ActorDied, culprit: Batch | None) -> None:
-        """Answers that came before the end count; what was at work is struck, the rest waits again."""
-        for batch, answer in reversed(worker.calls.items()):
-            if answer.done() and not answer.exception():
-                self._deliver(batch, answer.result(), worker.handle.name)
-            elif batch is culprit or (culprit is None and batch in worker.at_work):
-                self._strike(batch, reason, worker)
-            else:
-                self._waiting.appendleft(batch)
-        if worker.alone and worker.alone not in worker.calls:
-            self._struck.appendleft(worker.alone)
-        worker.calls, worker.at_work, worker.alone = {}, {}, None
+    def _take_back(self, worker: Worker, reason: ActorDied) -> None:
+        """An answer that came before the end counts; what was at work is struck, what was not sent waits again."""
+        batch, answer = worker.batch, worker.answer
+        worker.batch = worker.answer = None
+        if batch and answer is None:
+            self._struck.appendleft(batch)
+        elif batch and answer and answer.done() and not answer.exception():
+            self._deliver(batch, answer.result(), worker.handle.name)
+        elif batch:
+            self._strike(batch, reason, worker)
 
     def _strike(self, batch: Batch, reason: ActorDied, worker: Worker) -> None:
         if batch.strikes + 1 < MAX_STRIKES:
@@ -338,16 +325,13 @@ class Supervisor:
         self._say_who_is_missing(now)
 
     def _check_times(self, worker: Worker, now: float) -> None:
-        name = worker.handle.name
-        over = next(
-            (b for b, deadline in worker.at_work.items() if now > deadline and not worker.calls[b].done()), None
-        )
-        if over:
-            what = f"{name}.{self.terms.method} overran {over.job.timeout_s:g} s"
-            self._replace(worker, ActorDied(f"{what} and was ended"), over)
-        elif worker.probe_deadline and now > worker.probe_deadline and not worker.calls:
+        name, answer = worker.handle.name, worker.answer
+        if worker.batch and answer and now > worker.deadline and not answer.done():
+            what = f"{name}.{self.terms.method} overran {worker.batch.job.timeout_s:g} s"
+            self._replace(worker, ActorDied(f"{what} and was ended"))
+        elif worker.probe_deadline and now > worker.probe_deadline and answer is None:
             self._replace(worker, ActorDied(f"{name} gave no sign of life in {PROBE_TIMEOUT_S:g} s and was ended"))
-        elif worker.is_ready and not worker.load and now > worker.last_probe + PROBE_EVERY_S:
+        elif worker.is_ready and worker.batch is None and now > worker.last_probe + PROBE_EVERY_S:
             self._probe(worker)
 
     def _say_who_is_missing(self, now: float) -> None:

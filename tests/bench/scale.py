@@ -1,6 +1,6 @@
-"""How far one driver carries the reward pool: real workers from 1 to 2, and simulated ones from 16 to 512.
+"""How far one driver carries the reward pool: real workers from 1 to 2, and simulated ones from 8 to 64.
 
-python -m tests.bench.scale [--data SPIDER] [--workers 16 32 64 128 256 512] [--seconds 10] [--bursts 2]
+python -m tests.bench.scale [--data SPIDER] [--workers 8 16 32 64] [--seconds 10] [--bursts 2]
 
 Real: rl.reward.RewardWorker on Spider's gold queries, each worker with its sandbox child on a core of its own; the
 queries go in bursts, each to a pool of one and to a pool of two; the figure is the seconds of one worker over the
@@ -8,15 +8,14 @@ seconds of two, all bursts together. It needs two cores that nothing else uses. 
 of the time, the longest 1.5 s: the more bursts, the more of it two workers wait for the last query of one.
 Left out without --data.
 
-Simulated: a query takes 20 ms of sleep. What is real: the pool, its supervisor, and a Ray call and an answer for every
-batch of every worker, with payloads of the size of a query and a verdict. What is not: a worker is a thread of an actor
-(64 to an actor, as 512 processes do not fit on two cores), a batch of n queries sleeps once for n × 20 ms, and the
-threads of an actor share its waiting batches, where processes would each have their own. Queries of equal length are
-kind to any dispatcher. Efficiency is the ideal seconds, queries × 20 ms / workers, over the measured ones of one `map`
-from the first submit to the last result; the driver's and the actors' own work must fit beside on this machine's cores.
+Simulated: a query takes 20 ms of sleep. What is real: the pool, its supervisor, a process per worker, and a Ray call
+and an answer for every batch, with payloads of the size of a query and a verdict. What is not: a batch of n queries
+sleeps once for n × 20 ms, and queries of equal length are kind to any dispatcher. Efficiency is the ideal seconds,
+queries × 20 ms / workers, over the measured ones of one `map` from the first submit to the last result; the driver's
+and the actors' own work must fit beside on this machine's cores.
 
-driver_growth_mib: resident memory of the driver over twenty more maps of two seconds at 256 workers, the last against
-the tenth; all are printed.
+driver_growth_mib: resident memory of the driver over twenty more maps of two seconds with the most workers, the last
+against the tenth; all are printed.
 The last line is one JSON object.
 """
 
@@ -43,17 +42,15 @@ from evaluation.benchmarks import Example, load_examples
 from rl.reward import Answer, RewardWorker
 from tests.bench.rewards import seconds
 
-REAL_QUERY_S = 0.003  # about what judging a gold query costs a worker
 QUERY_S = 0.02
-THREADS = 64
-REFERENCE = 256  # workers at which efficiency and memory are judged
+MAX_BATCH = 32
 QUERY = "SELECT T1.name FROM singer AS T1 JOIN concert AS T2 ON T1.id = T2.singer_id WHERE T2.year = {}"
 PATIENCE_S = 300.0
 Items = Sequence[tuple[Example, Sequence[Answer]]]
 
 
 class Sleeper:
-    """Stands for up to 64 workers whose queries take 20 ms each."""
+    """Stands for a worker whose queries take 20 ms each."""
 
     def judge(self, queries: Sequence[str]) -> list[str]:
         time.sleep(QUERY_S * len(queries))
@@ -87,13 +84,10 @@ class Row:
 
 def simulate(workers: int, seconds_long: float, rounds: int = 0) -> tuple[Row, list[float]]:
     """The figures of one map, and the driver's resident MiB after each of `rounds` shorter ones."""
-    processes = max(1, workers // THREADS)
-    with Pool(
-        Sleeper, method="judge", size=processes, name="sleeper", num_cpus=0.1, threads=workers // processes
-    ) as pool:
+    with Pool(Sleeper, method="judge", size=workers, name="sleeper", num_cpus=0.01) as pool:
         queries = [QUERY.format(n) for n in range(int(workers * seconds_long / QUERY_S))]
-        batch = pool.batch_size(len(queries), QUERY_S)
-        pool.map(queries[: workers * batch], batch, PATIENCE_S)  # every thread has run
+        batch = batch_size(len(queries), workers)
+        pool.map(queries[: workers * batch], batch, PATIENCE_S)  # every worker is up
         cpu_s = time.process_time()
         took_s = seconds(lambda: pool.map(queries, batch, PATIENCE_S))
         cpu_s = time.process_time() - cpu_s
@@ -101,6 +95,11 @@ def simulate(workers: int, seconds_long: float, rounds: int = 0) -> tuple[Row, l
         sizes = [_resident_after(pool, queries[: int(workers * 2 / QUERY_S)], batch) for _ in range(rounds)]
     row = Row(workers, batch, len(queries) / took_s, ideal_s / took_s, cpu_s / (len(queries) / batch) * 1e6)
     return row, sizes
+
+
+def batch_size(items: int, workers: int) -> int:
+    """Several batches per worker, so that a slow one can be made up for."""
+    return max(1, min(MAX_BATCH, items // (4 * workers)))
 
 
 def _resident_after(pool: Pool, queries: Sequence[str], batch: int) -> float:
@@ -131,7 +130,7 @@ def _show_databases(pool: Pool, items: Items) -> None:
 
 
 def _judge(pool: Pool, part: Items) -> None:
-    pool.map(part, pool.batch_size(len(part), REAL_QUERY_S), PATIENCE_S)
+    pool.map(part, batch_size(len(part), pool.size), PATIENCE_S)
 
 
 def _reward_pool(size: int, stack: ExitStack, cores: Sequence[int]) -> Pool:
@@ -152,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m tests.bench.scale", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="Spider's data directory")
-    parser.add_argument("--workers", type=int, nargs="+", default=[16, 32, 64, 128, 256, 512])
+    parser.add_argument("--workers", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--seconds", type=float, default=10.0, help="ideal length of a simulated run")
     parser.add_argument("--bursts", type=int, default=2, help="comparisons of one real worker with two")
     options = parser.parse_args(argv)
@@ -165,14 +164,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             result["scaling_2"] = round(sum(row[1] for row in took) / sum(row[2] for row in took), 3)
         rows = []
         for workers in options.workers:
-            row, sizes = simulate(workers, options.seconds, rounds=20 if workers == REFERENCE else 0)
+            row, sizes = simulate(workers, options.seconds, rounds=20 if workers == options.workers[-1] else 0)
             rows.append(row)
             print(
                 f"{workers:4d} workers, batches of {row.batch:2d}: {row.queries_per_s:8.0f} queries/s, "
                 f"efficiency {row.efficiency:.3f}, driver {row.driver_us:4.0f} us CPU per batch",
                 flush=True,
             )
-            if workers == REFERENCE:
+            if workers == options.workers[-1]:
                 print("     resident memory of the driver, MiB:", *(f"{size:.1f}" for size in sizes), flush=True)
                 growth = round(sizes[-1] - sizes[len(sizes) // 2 - 1], 2)
                 result |= {"dispatch_efficiency": round(row.efficiency, 3), "driver_growth_mib": growth}

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 
 from cluster import pool as pool_module
-from cluster.batches import Batch, Job
 from cluster.errors import ClusterError, WaitTimeout
 from cluster.pool import Pool
 from cluster.quarantine import Quarantine
-from cluster.worker import Worker
 from tests.cluster.pool_workers import Napper
 from tests.cluster.workers import Squarer
 
@@ -108,17 +106,6 @@ def test_waiting_says_what_for_and_ends_when_the_pool_does_not_move(
         with pytest.raises(WaitTimeout, match="pool squarers has not moved for 3 s: .*1 of 1 workers up"):
             pool.map([2], batch_size=1, timeout_s=1)
     assert "s for pool squarers (0 of 1 parts done): 0 batches waiting, 0 at workers" in caplog.text
-
-
-def test_time_counts_from_when_a_worker_begins_a_batch() -> None:
-    first, second = (Batch(Job.of([0], timeout_s=100), [0], [0], []) for _ in range(2))
-    worker = Worker(handle=None, index=0)  # type: ignore[arg-type]
-    for batch in (first, second):
-        worker.add(batch, batch.job.future, threads=1)
-    assert list(worker.at_work) == [first]
-    before = time.monotonic()
-    worker.drop(first, threads=1)
-    assert worker.at_work.keys() == {second} and worker.at_work[second] >= before + 100
 
 
 def test_a_torn_last_line_of_a_quarantine_is_skipped_and_any_other_damage_is_named(tmp_path: Path) -> None:
