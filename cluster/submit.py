@@ -103,7 +103,7 @@ def require_room(needs: Needs, cluster: Dashboard) -> None:
             f"the cluster at {cluster.address} has no room for this run.\n{misfits}\nThere:\n{there}\n"
             "Ask for less in the config, or add nodes; `python -m cluster.plan` shows each part."
         )
-    asked = ", ".join(f"{b.count} × {b.name} ({b})" for b in needs.layouts.get(layout, [needs.driver]))
+    asked = ", ".join(f"{b.count} × {b.name} ({b})" for b in [needs.driver, *needs.layouts.get(layout, ())])
     print(f"room: {layout}: {asked}", flush=True)
     if cluster.in_use:
         used = ", ".join(f"{slots:g} {name}" for name, slots in cluster.in_use.items())

@@ -23,13 +23,13 @@ from rl.algorithms.base import Algorithm
 from rl.algorithms.losses import Tokens
 from rl.config import LearnerConfig, RolloutConfig
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
-from rl.ranks import Ranks, meeting_point
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.types import Episode, Group
 from sft.config import LoraConfig, ModelConfig
 from sft.policy.answers import answer_scores
 from sft.policy.base import PolicyVersion, keep_input_dtype, load_model, publish
 from sft.policy.device import detect, release_memory
+from sft.policy.ranks import Ranks, meeting_point
 from sft.policy.support import ready
 
 REFERENCE = "reference"

@@ -12,6 +12,7 @@ from pathlib import Path
 from cluster.resources import machine
 from evaluation.errors import UserError
 from rl.config import RlConfig
+from sft.plan import PROCESS_GIB as LEARNER_GIB
 from sft.plan import training_memory
 from sft.policy.adapter import CONFIG, largest_rank, read_config
 from sft.policy.engine_memory import BYTES, Served, check_here
@@ -20,10 +21,9 @@ from sft.policy.stores import is_url
 
 MIB = 1 << 20
 MOST_ON_CPU = 1_000_000_000  # parameters
-# Resident on a host before the first weight: Python, torch, Ray's worker; with CUDA its libraries and buffers. The
-# bundled model's processes had 0.4, 0.4, 1.0 and 0.1 GiB of their own on a CPU, and shared libraries besides.
-PROCESS_GIB = {"driver": 1.0, "learner": 1.5, "engine": 2.0, "reward worker": 0.5}
-CUDA_HOST_GIB = 2.5
+# Resident on a host before the first weight. The bundled model's processes had 0.4, 0.4, 1.0 and 0.1 GiB of their own
+# on a CPU, and shared libraries besides.
+PROCESS_GIB = {"driver": 1.0, "learner": LEARNER_GIB, "engine": 2.0, "reward worker": 0.5}
 LEAST_STORE = 256 * MIB
 
 

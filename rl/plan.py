@@ -19,7 +19,7 @@ from evaluation.errors import UserError, exit_on_user_error
 from rl import memory
 from rl.config import RlConfig
 from rl.placement import ENGINE, LEARNER, REWARD, Placement
-from sft.plan import part_lines
+from sft.plan import CPU_PARAMETERS, CUDA_HOST_GIB, part_lines
 from sft.policy import provenance
 from sft.policy.adapter import check_adapter
 from sft.policy.engine_memory import engine_memory, export_memory
@@ -27,8 +27,6 @@ from sft.policy.shapes import ModelShape, local_directory, shape_of
 from sft.settings.command import ConfigCommand
 
 EXPORT = "engine, while the served base is made"
-CPU_PARAMETERS = 100_000_000
-"""A base with fewer is planned for machines without a GPU unless the device is given."""
 Device = Literal["cpu", "cuda"]
 
 
@@ -124,7 +122,7 @@ def process_memory(config: RlConfig, shape: ModelShape, device: Device) -> dict[
 def host_bytes(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes of a node's memory that each kind of process takes beside its GPU's."""
     export = export_memory(shape, config.model.dtype, config.model.quantization, host=True)
-    cuda = round(memory.CUDA_HOST_GIB * GIB)
+    cuda = round(CUDA_HOST_GIB * GIB)
     more = {
         "driver": memory.object_store_bytes(config, shape),
         LEARNER: cuda,

@@ -93,6 +93,23 @@ def packed_batches(
     return [pack_rows([all_rows[i] for i in batch]) for batch in batches]
 
 
+def shared_out(
+    items: Sequence[TrainingExample], token_budget: int, packing: Packing, ranks: int
+) -> list[list[PackedBatch]]:
+    """One optimizer step's questions for each rank, about equally many tokens; what one rank would have, for one."""
+    if ranks == 1:
+        return [packed_batches(items, token_budget, packing)]
+    fair = math.ceil(sum(item.length for item in items) / ranks)
+    all_rows = sorted(rows(items, min(token_budget, fair), packing), key=lambda row: -row.length)
+    shares: list[list[Row]] = [[] for _ in range(ranks)]
+    for row in all_rows:
+        min(shares, key=lambda share: sum(other.length for other in share)).append(row)
+    return [
+        [pack_rows([share[i] for i in batch]) for batch in micro_batches([row.length for row in share], token_budget)]
+        for share in shares
+    ]
+
+
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """Length of the beginning that all share; sharing is transitive, so the first is compared with each other one."""
     first = prompts[0]

@@ -121,6 +121,7 @@ class SftTrainConfig(Settings):
     token_budget: int = Field(8192, ge=64, description="tokens per forward: bounds the memory")
     together: int = Field(4, ge=1, le=4096, description="questions of a database drawn as one: they share its schema")
     spelling: Literal["given", "canonical"] = Field("given", description="of the golds: as published, or one for all")
+    ranks: int = Field(1, ge=1, le=64, description="processes that share each step, a GPU each")
     weight_decay: float = Field(0.0, ge=0, le=1.0, description="decoupled weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
     gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")

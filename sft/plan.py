@@ -7,16 +7,18 @@ formula that no GPU has confirmed.
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cluster.fit import GIB, USABLE
+from cluster.fit import GIB, USABLE, Bundle
+from cluster.needs import Needs
 from evaluation.benchmarks import is_bundled
-from evaluation.errors import exit_on_user_error
+from evaluation.errors import UserError, exit_on_user_error
 from graph.writer import PromptStyle
 from sft.config import ModelConfig, SftConfig
 from sft.policy.encoder import PromptEncoder, training_examples
@@ -25,6 +27,10 @@ from sft.policy.shapes import ModelShape, local_directory, shape_of
 from sft.questions import chosen_examples
 from sft.settings.command import ConfigCommand
 
+CPU_PARAMETERS = 100_000_000
+"""A base with fewer is planned for machines without a GPU unless the device is given."""
+# Resident on a host before the first weight: Python, torch, Ray's worker; with CUDA its libraries and buffers.
+PROCESS_GIB, CUDA_HOST_GIB = 1.5, 2.5
 GPU_SIZES_GIB = (16, 24, 40, 80)
 # Measured with Qwen's vocabulary on 300 training questions of Spider; the example values of mschema cost most.
 CHARACTERS_PER_TOKEN = {"compact": 4.0, "ddl": 3.9, "mschema": 2.4}
@@ -95,6 +101,21 @@ def plan(config: SftConfig, data: Path | None = None) -> Plan:
     engine = engine_memory(_served(config, shape), config.dev.kv_cache_gib) if config.dev.every else {}
     export = export_memory(shape, model.dtype, model.quantization, host=False) if config.dev.every else {}
     return Plan(config, shape.parameters, _trainable(shape, rank), questions, steps, memory, engine, export)
+
+
+def needs(config: SftConfig, args: argparse.Namespace) -> Needs:
+    """What sft.train answers to --needs. Data that is not on this machine is looked into by the job."""
+    made = plan(config, args.data if args.data and args.data.exists() else None)
+    if not (args.data or is_bundled(config.data.benchmark)):
+        raise UserError("the benchmark's folder must be given: --data DIR, an absolute path where the job runs")
+    on_cpu = made.parameters < CPU_PARAMETERS if args.needs == "auto" else args.needs == "cpu"
+    size, host = round(made.total_gib * GIB), round(PROCESS_GIB * GIB)
+    if on_cpu:
+        way, first = "on CPUs", Bundle("rank 0", host_bytes=host + size)
+    else:
+        way, first = "a GPU each", Bundle("rank 0", 1, 1, 1, size, host + round(CUDA_HOST_GIB * GIB))
+    others = replace(first, name="other rank", count=config.train.ranks - 1, cpus=1)
+    return Needs({way: [others] if others.count else []}, first, about=format_plan(made))
 
 
 def count_questions(config: SftConfig, data: Path | None) -> Questions:

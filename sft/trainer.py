@@ -8,35 +8,33 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import peft
 import torch
 import transformers
 from datasets import Dataset
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from evaluation.errors import UserError
 from evaluation.stop import keeps
-from sft.batches import packed_batches, schedule
+from sft.batches import schedule, shared_out
 from sft.config import SftConfig
+from sft.gradient import Gradient, Model, keep_in_fp32
 from sft.policy import checkpoint
-from sft.policy.answers import Packing, answer_scores
-from sft.policy.base import keep_input_dtype
+from sft.policy.answers import Packing
 from sft.policy.device import detect
 from sft.policy.encoder import TrainingExample
 from sft.policy.packing import PackedBatch
 from sft.policy.stores import Folder
-from sft.policy.support import ready
 from sft.settings.file import leaves
 
-Model: TypeAlias = PreTrainedModel | peft.PeftModel
-
+if TYPE_CHECKING:
+    from sft.ranks import Others
 
 FLOOR = 0.1
 """Of the peak: the learning rate of the last step."""
@@ -57,10 +55,12 @@ def rate(step: int, steps: int, warmup: int) -> float:
 
 
 class Steps:
-    """Item s: the micro-batches of optimizer step s, and how many tokens its questions have, written out one by one."""
+    """Item s: the micro-batches of optimizer step s, those of other ranks, and how many tokens its questions have,
+    written out one by one."""
 
     def __init__(self, config: SftConfig, items: Sequence[TrainingExample], packing: Packing) -> None:
         settings, self.packing = config.train, packing
+        self.ranks = settings.ranks
         self.items, self.token_budget = items, settings.token_budget
         self.steps = schedule(items, settings.batch_size, settings.epochs, settings.together, config.run.seed)
 
@@ -69,8 +69,8 @@ class Steps:
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         items = [self.items[index] for index in self.steps[step]]
-        batches = packed_batches(items, self.token_budget, self.packing)
-        return {"micro_batches": batches, "tokens": sum(item.length for item in items)}
+        ours, *others = shared_out(items, self.token_budget, self.packing, self.ranks)
+        return {"micro_batches": ours, "others": others, "tokens": sum(item.length for item in items)}
 
 
 class AnswerTrainer(SFTTrainer):
@@ -83,13 +83,13 @@ class AnswerTrainer(SFTTrainer):
         tokenizer: PreTrainedTokenizerBase,
         items: Sequence[TrainingExample],
         identity: dict[str, str] | None = None,
+        others: Others | None = None,
     ) -> None:
-        causal_lm = model.get_base_model() if isinstance(model, peft.PeftModel) else model
-        support = ready(causal_lm, config.model)
-        self.packing: Packing = support.packing
-        if support.notice:
-            print(f"{config.model.path} {support.notice}", flush=True)
-        steps = Steps(config, items, self.packing)
+        """others: the other ranks of train.ranks."""
+        self.gradient, self.others = Gradient(config, model), others
+        if notice := self.gradient.support.notice:
+            print(f"{config.model.path} {notice}", flush=True)
+        steps = Steps(config, items, self.gradient.packing)
         super().__init__(
             model=model,
             args=trl_config(config, len(steps)),
@@ -99,12 +99,7 @@ class AnswerTrainer(SFTTrainer):
         )
         self.remove_callback(transformers.PrinterCallback)
         self.settings, self.identity = config, identity or {}
-        self.in_bf16 = detect().computes_in(config.model.dtype) == "bfloat16"
-        if isinstance(model, peft.PeftModel) and self.in_bf16:
-            keep_input_dtype(model)
-        for value in model.parameters():  # TRL rounds the adapter of a 4-bit base to bf16, where small updates vanish
-            if value.requires_grad:
-                value.data = value.data.float()
+        keep_in_fp32(self.gradient.parameters())  # TRL rounds the adapter of a 4-bit base to bf16
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
         """`rate` over the steps; torch counts them from 0."""
@@ -118,28 +113,17 @@ class AnswerTrainer(SFTTrainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward of every micro-batch; returns the step's loss, nats per answer token."""
-        model.train()
-        batches: list[PackedBatch] = inputs["micro_batches"]
-        answer_tokens = sum(len(batch.targets_N) for batch in batches)
-        loss, right = torch.zeros((), device=self.args.device), 0
-        for batch in batches:
-            log_probs_N, top_N = self._scores(batch.to(self.args.device))
-            share = -log_probs_N.sum() / answer_tokens
-            self.accelerator.backward(share)
-            loss += share.detach()
-            right += int(top_N.sum())
+        ours: list[PackedBatch] = inputs["micro_batches"]
+        theirs: list[list[PackedBatch]] = inputs["others"]
+        answer_tokens = sum(len(batch.targets_N) for share in (ours, *theirs) for batch in share)
+        if self.others is None:
+            loss, right = self.gradient.add(ours, answer_tokens)
+        else:
+            loss, right = self.others.step(self.gradient, ours, theirs, answer_tokens)
         self._total_train_tokens += inputs["tokens"]
         self._metrics["train"]["mean_token_accuracy"].append(right / answer_tokens)
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss
-
-    def _scores(self, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.in_bf16):
-            scores = answer_scores(self._causal_lm(), batch, self.packing)
-        return scores.log_probs_N, scores.top_N
-
-    def _causal_lm(self) -> Any:
-        return self.model.get_base_model() if isinstance(self.model, peft.PeftModel) else self.model
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder, keep = Folder(self.settings.run.path / "checkpoints"), self.settings.checkpoint.keep
@@ -161,7 +145,7 @@ def trl_config(config: SftConfig, steps: int) -> TrlConfig:
     """Our settings in TRL's words; whatever is not ours is left at its default or switched off."""
     device, settings = detect(), config.train
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("sft.train is one process on one GPU: start it with python, not with torchrun or accelerate")
+        raise UserError("sft.train starts its own processes: give train.ranks=N, and start it with python alone")
     made = TrlConfig(
         output_dir=str(config.run.path),
         seed=config.run.seed,
@@ -193,7 +177,7 @@ def trl_config(config: SftConfig, steps: int) -> TrlConfig:
 def identity_of(config: SftConfig, items: Sequence[TrainingExample]) -> dict[str, str]:
     """What a resumed run must share with its checkpoint: settings by key, and a digest of the data."""
     unread: Any = {
-        "run": True, "checkpoint": True, "init_adapter": True, "train": {"log_every"}, "model": {"attention"}
+        "run": True, "checkpoint": True, "init_adapter": True, "train": {"log_every", "ranks"}, "model": {"attention"}
     }  # fmt: skip
     kept = config.model_dump(mode="json", exclude=unread)  # of files the content counts, not where they lie
     data = hashlib.sha256()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Sequence
 
+from cluster.needs import Needs
 from evaluation.console import recorded
 from evaluation.errors import exit_on_user_error
 from evaluation.stop import stoppable
@@ -17,7 +19,7 @@ from sft.settings.command import ConfigCommand
 
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
-    command = ConfigCommand("sft.train", __doc__ or "", SftConfig, "sft/configs/tiny.toml").add_data()
+    command = ConfigCommand("sft.train", __doc__ or "", SftConfig, "sft/configs/tiny.toml", _needs).add_data()
     command.add_argument("--dry-run", action="store_true", help="print the plan; load no weights")
     config, args = command.read(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -37,6 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         train(config, args.data)
     return 0
+
+
+def _needs(config: SftConfig, args: argparse.Namespace) -> Needs:
+    from sft.plan import needs  # slow: it counts a model
+
+    return needs(config, args)
 
 
 if __name__ == "__main__":

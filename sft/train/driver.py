@@ -18,6 +18,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ from sft.augment import Faces, multiplied
 from sft.config import SftConfig
 from sft.dev import DevEvaluator
 from sft.documents import documents
+from sft.gradient import Model
 from sft.plan import require_dev_engine
 from sft.plots import plot_dev_curve, plot_loss
 from sft.policy import base as policy
@@ -51,7 +53,7 @@ from sft.report import markdown, page
 from sft.run_lock import locked
 from sft.settings.file import leaves, write_resolved
 from sft.spelling import respelled
-from sft.trainer import AnswerTrainer, Model, identity_of
+from sft.trainer import AnswerTrainer, identity_of
 
 GOLDS = "golds.json"
 OUTPUTS = (
@@ -89,8 +91,9 @@ def train(config: SftConfig, data: Path | None = None) -> Path:
     _set_up_libraries()
     if finished.is_finished(config, data) or _was_finished(config):
         return config.run.path
-    job = _prepare(config, data)
-    with locked(config.run.path):
+    with ExitStack() as stack:
+        job = _prepare(config, data, stack)
+        stack.enter_context(locked(config.run.path))
         _open_directory(job)
         print(_plan(job), flush=True)
         learning = time.perf_counter()
@@ -101,7 +104,8 @@ def train(config: SftConfig, data: Path | None = None) -> Path:
     return run_dir
 
 
-def _prepare(config: SftConfig, data: Path | None) -> Job:
+def _prepare(config: SftConfig, data: Path | None, stack: ExitStack) -> Job:
+    """stack: ends the other ranks."""
     tokenizer = policy.load_tokenizer(config.model.path)
     encoder = PromptEncoder(
         tokenizer, config.data.prompt_style, config.model.max_length, config.data.prompt_budget
@@ -123,13 +127,20 @@ def _prepare(config: SftConfig, data: Path | None) -> Job:
     resumed = None
     if config.checkpoint.every and not config.run.overwrite:
         resumed = checkpoint.newest_directory(Folder(config.run.path / "checkpoints"), identity)
+    others = None
+    if config.train.ranks > 1:
+        from sft.ranks import other_ranks  # slow: Ray
+
+        others = stack.enter_context(other_ranks(config))
     transformers.set_seed(config.run.seed)
     print(f"loading {config.model.path}", flush=True)
     whole = config.learns_all
     model: Model = policy.load_whole(config.model) if whole else policy.load_model(config.model, config.lora, start)
     if start and isinstance(model, peft.PeftModel):
         warm_start.check_on_every_layer(model, start)
-    trainer = AnswerTrainer(config, model, tokenizer, items, identity)
+    trainer = AnswerTrainer(config, model, tokenizer, items, identity, others)
+    if others:
+        others.join(trainer.args.device)
     return Job(config, model, trainer, items, golds, dropped, dev, resumed)
 
 
@@ -283,12 +294,13 @@ def _plan(job: Job) -> str:
     kind = "documents" if config.train.mode == "pretrain" else "questions"
     lost = f" ({job.dropped} dropped: longer than {config.model.max_length} tokens)" if job.dropped else ""
     lost += f" ({len(job.golds.dropped)} dropped: their golds fail)" if job.golds.dropped else ""
+    ranks = f" on {config.train.ranks} ranks" * (config.train.ranks > 1)
     what = "all weights" if config.learns_all else f"adapter: r = {config.lora.r}"
     return (
         f"SFT of {config.model.path} ({config.train.mode}, {config.model.quantization}, {config.model.dtype}) on "
         f"{config.data.benchmark}, {detect().name}\n"
         f"{len(items):,} {kind}{lost}, {tokens / len(items):.0f} tokens each, {answers / len(items):.0f} of them "
-        f"learned; {len(job.trainer.train_dataset)} steps of {config.train.batch_size}\n"
+        f"learned; {len(job.trainer.train_dataset)} steps of {config.train.batch_size}{ranks}\n"
         f"{what}, {learning / 1e6:.2f} M of {total / 1e6:.2f} M parameters learn"
     )
 

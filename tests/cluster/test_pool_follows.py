@@ -14,6 +14,7 @@ from cluster import autoscale
 from cluster import pool as pool_module
 from cluster.pool import Pool
 from cluster.runtime import start
+from tests.cluster.conftest import Shared
 from tests.cluster.pool_workers import Napper
 
 PATIENCE_S = 120.0
@@ -22,8 +23,9 @@ HASTE = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "hea
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(monkeypatch: pytest.MonkeyPatch, shared: Shared) -> Iterator[Cluster]:
     """One node with one CPU slot; the test adds and removes others."""
+    shared.end()
     home = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets lie there, and their paths must be short
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 << 20, "_system_config": HASTE}
     running = Cluster(initialize_head=True, head_node_args=head | {"temp_dir": home})
@@ -36,6 +38,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_workers_appear_when_a_node_joins_and_its_loss_costs_no_item(cluster: Cluster, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     journal.touch()

@@ -60,6 +60,7 @@ def driver() -> Iterator[Driver]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_local_ray_listens_on_the_loopback_alone_and_a_killed_driver_leaves_no_actor_behind(driver: Driver) -> None:
     assert len(driver.workers) == 2 and all(worker in driver.family for worker in driver.workers)
     sockets = [socket for process in driver.family for socket in process.net_connections()]
@@ -69,6 +70,7 @@ def test_a_local_ray_listens_on_the_loopback_alone_and_a_killed_driver_leaves_no
     assert not driver.survivors(driver.workers, within_s=60)
 
 
+@pytest.mark.slow
 def test_a_running_cluster_is_joined_with_its_token_only_and_ctrl_c_ends_it_whole(driver: Driver) -> None:
     joined = _run(GUEST, {"RAY_ADDRESS": driver.address, "RAY_AUTH_MODE": "token"})
     assert joined.stdout.split() == ["joined", "1"], joined.stderr

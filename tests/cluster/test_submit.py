@@ -56,6 +56,7 @@ def clean() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
 
 
+@pytest.mark.slow
 def test_a_job_joins_the_cluster_takes_the_code_along_and_its_exit_code_comes_back(head: Head) -> None:
     done = submit(head.address, head.env, "python", "-c", PROBE)
     assert done.returncode == 7, done.stdout + done.stderr
@@ -67,6 +68,7 @@ def test_a_job_joins_the_cluster_takes_the_code_along_and_its_exit_code_comes_ba
     assert len(done.stderr.splitlines()) <= 2, done.stderr  # no traceback, and the log is not told twice
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_or_does_not_take_our_token_is_refused_in_seconds(head: Head) -> None:
     wrong = head.env | {"RAY_AUTH_TOKEN": "0" * 64}
     cases: list[tuple[str, dict[str, str], str]] = [
@@ -84,6 +86,7 @@ def test_a_cluster_that_is_not_there_or_does_not_take_our_token_is_refused_in_se
         assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_nothing_of_the_cluster_listens_beyond_the_loopback_and_no_job_starts_without_the_token(head: Head) -> None:
     family = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
     sockets = [socket for process in family for socket in process.net_connections()]
@@ -97,17 +100,19 @@ def test_nothing_of_the_cluster_listens_beyond_the_loopback_and_no_job_starts_wi
         assert refused.value.code in (401, 403)
 
 
+@pytest.mark.slow
 def test_a_port_that_accepts_and_says_nothing_is_given_up(head: Head) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         done = submit(f"http://127.0.0.1:{silent.getsockname()[1]}", head.env, "python", "-c", "pass")
     assert done.returncode == 2 and f"within {TIMEOUT_S:g} s" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_without_room_is_refused_and_names_the_bundle_and_what_is_missing(head: Head) -> None:
-    done = submit(head.address, head.env, *TRAIN, "init_adapter=", "reward.workers=40")
+    done = submit(head.address, head.env, "python", "-m", "tests.cluster.needy", "--judges", "40")
     assert done.returncode == 2
-    # 8 slots, of which learner and engine take one each: the seventh reward worker finds none
-    assert "no room for reward worker 7 of 40 (1 CPU" in done.stderr and "1 CPU (0 left)" in done.stderr
+    # 8 slots, of which the engines take two: the seventh judge finds none
+    assert "no room for judge 7 of 40 (1 CPU" in done.stderr and "1 CPU (0 left)" in done.stderr
     assert " sent: " not in done.stdout
 
 
@@ -120,6 +125,7 @@ def test_a_config_with_a_mistake_is_one_message_before_the_cluster_is_asked() ->
     ), done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_following_leaves_the_job_running_and_says_how_to_go_on(head: Head) -> None:
     line = submit_line(head.address, "python", "-c", TICKS)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -106,9 +106,9 @@ MUTATIONS = (
     Mutation(
         "5.3",
         "the warm-up averages the means of micro-batches",
-        "sft/trainer.py",
-        "share = -log_probs_N.sum() / answer_tokens",
-        "share = -log_probs_N.mean() / len(batches)",
+        "sft/gradient.py",
+        "share = -scores.log_probs_N.sum() / answer_tokens",
+        "share = -scores.log_probs_N.mean() / len(batches)",
         ("tests/sft/test_train.py::test_packed_questions_give_the_loss_of_questions_one_by_one",),
     ),
     Mutation(

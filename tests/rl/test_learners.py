@@ -3,7 +3,7 @@
 import torch
 
 from rl.learners import same_step
-from rl.ranks import Ranks
+from sft.policy.ranks import Ranks
 
 
 def test_ranks_may_differ_by_the_order_of_summation_and_by_nothing_else() -> None:

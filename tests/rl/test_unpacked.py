@@ -50,7 +50,7 @@ def test_a_step_of_sft_has_the_loss_of_plain_forwards(stablelm, tmp_path, capsys
     config, items = SftConfig.model_validate(settings), questions(databases=1, each=4)
     model = policy.load_model(config.model, config.lora)
     trainer = AnswerTrainer(config, model, policy.load_tokenizer(stablelm), items)
-    assert trainer.packing == "none" and f"{stablelm} learns unpacked" in capsys.readouterr().out
+    assert trainer.gradient.packing == "none" and f"{stablelm} learns unpacked" in capsys.readouterr().out
     loss = float(trainer.training_step(model, trainer.data_collator([{"step": 0}])))
     with torch.no_grad():
         wanted = torch.cat([plain_log_probs(model.eval(), item.prompt_ids, item.completion_ids) for item in items])

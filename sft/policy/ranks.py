@@ -1,7 +1,6 @@
 """Several learners as one: what they add up, over torch.distributed (nccl between GPUs, gloo between CPUs).
 
-Each rank holds the whole model, sees its share of a step's groups, and takes the same step from the summed gradient.
-Only gradients of the adapter and a few counts travel.
+Each rank holds the whole model and sees its share of a step; the gradients of what learns are summed.
 """
 
 from __future__ import annotations
@@ -48,14 +47,24 @@ class Ranks:
             distributed.broadcast(value := value.detach().to(self.device).clone(), src=0)
         return value
 
+    def take_first(self, values: Sequence[Tensor]) -> None:
+        """Rank 0's, in place, as one message."""
+        if self.size > 1:
+            self._replace(values, self.first(torch.cat([value.detach().flatten() for value in values])))
+
     def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """In place, as one message."""
         if self.size == 1:
             return
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        self._replace(gradients, flat)
+
+    @staticmethod
+    @torch.no_grad()
+    def _replace(values: Sequence[Tensor], flat: Tensor) -> None:
+        for value, part in zip(values, flat.split([v.numel() for v in values]), strict=True):
+            value.copy_(part.view_as(value))
 
     def _reduced(self, values: Sequence[float], how: distributed.ReduceOp.RedOpType) -> list[float]:
         if self.size == 1:
