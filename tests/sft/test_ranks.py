@@ -69,11 +69,12 @@ def test_two_ranks_take_the_steps_of_one_and_either_goes_on_where_the_other_was_
     train(both)
     one, two = adapter(alone), adapter(both)
     assert one.keys() == two.keys()
-    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-6
+    # The optimizer's states have 8 bits: where a gradient's last bit tips one over, a weight differs by 1 % of 2e-4.
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 5e-6
     for before, after in zip(metrics(alone), metrics(both), strict=True):
         assert after["loss"] == pytest.approx(before["loss"], rel=1e-6) and after["tokens"] == before["tokens"]
         assert after["token_accuracy"] == before["token_accuracy"]
-        assert after["grad_norm"] == pytest.approx(before["grad_norm"], rel=1e-5)
+        assert after["grad_norm"] == pytest.approx(before["grad_norm"], rel=1e-6)
 
 
 def _killed_after(steps: int) -> Callable[..., None]:
