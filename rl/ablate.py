@@ -9,15 +9,18 @@ the same for all, and so is the budget. The same line again resumes; seeds and v
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from cluster.needs import Needs
 from evaluation.benchmarks import Example, load_examples
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.score import write_whole
@@ -35,10 +38,19 @@ Failures = dict[str, str]  # title of a stage -> why
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
     about = (__doc__ or "").splitlines()[0]
-    command = ConfigCommand("rl.ablate", about, AblationConfig, "rl/configs/ablation-tiny.toml").add_data()
+    command = ConfigCommand("rl.ablate", about, AblationConfig, "rl/configs/ablation-tiny.toml", _needs).add_data()
     config, args = command.read(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return ablate(config, args.data)
+
+
+def _needs(config: AblationConfig, args: argparse.Namespace) -> Needs:
+    """Those of its RL runs at once; the first variant's, as the others differ by a prompt or an adapter's rank."""
+    from rl.plan import as_needs, plan  # slow: it counts a model
+
+    one = as_needs(plan(plans(config)[0].rl, None if args.needs == "auto" else args.needs))
+    layouts = {way: [replace(b, count=b.count * config.jobs) for b in found] for way, found in one.layouts.items()}
+    return replace(one, layouts=layouts)
 
 
 def ablate(config: AblationConfig, data: Path | None = None) -> int:

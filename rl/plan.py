@@ -7,7 +7,7 @@ read, no Ray is started. It is also what rl.train answers when it is asked for i
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -160,7 +160,7 @@ def format_plan(plan: Plan) -> str:
         f"{config.steps} steps of {config.rollout.questions} questions × {config.rollout.samples} samples",
         f"parameters {plan.parameters:,}; trainable {plan.trainable:,}, "
         f"{memory.BYTES[config.model.dtype] * plan.trainable / 2**20:,.1f} MiB to each engine per step",
-        *_bundle_lines(plan.layouts),
+        *(f"bundles, {way}: {b.count} × {b.name} ({b})" for way, bundles in plan.layouts.items() for b in bundles),
     ]
     where = "GPU" if plan.device == "cuda" else "host"
     for process, parts in plan.memory.items():
@@ -169,14 +169,6 @@ def format_plan(plan: Plan) -> str:
     lines.append(_kv_line(plan))
     lines.append(f"disk: {plan.checkpoints / GIB:.3f} GiB for {config.checkpoint.keep + 1} checkpoints")
     return "\n".join(lines)
-
-
-def _bundle_lines(layouts: Mapping[str, Sequence[Bundle]]) -> Iterator[str]:
-    for name, bundles in layouts.items():
-        yield f"bundles, {name}:        count  CPU  GPU  GPU memory  host memory, GiB"
-        for b in bundles:
-            memories = f"{b.gpu_bytes / GIB:>10.1f}  {b.host_bytes / GIB:>11.1f}"
-            yield f"  {b.name:<{len(name) + 15}}{b.count:>6} {b.cpus:>4g} {b.gpus:>4g}  {memories}"
 
 
 def _kv_line(plan: Plan) -> str:
