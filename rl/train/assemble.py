@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from cluster.actor import Handle, spawn
+from cluster.places import Places, reserved
 from cluster.resources import machine, nodes, require
 from evaluation.benchmarks import Example
 from rl.algorithms import algorithm
@@ -20,7 +21,7 @@ from rl.learner import Learner
 from rl.learners import Learners
 from rl.loop import Recipe
 from rl.memory import adapter_rank, live_versions, require_gpu_or_small
-from rl.placement import CPUS, ENGINE, LEARNER, Placement, engine_environment, learner_environment, place
+from rl.placement import ENGINE, LEARNER, Placement, engine_environment, learner_environment, place
 from rl.policy import EnginePolicy
 from rl.questions import ShuffledQuestions
 from rl.reward import RewardWorker, self_test
@@ -40,8 +41,11 @@ def assemble(
     """Starts the actors, checks the reward, and passes over the training questions whose golds cannot be rewarded."""
     config = run.config
     where = placement(config)
-    require(where.requests(config, config.reward.least_workers))
-    learners, engines = _learners_and_engines(config, where)
+    asked = where.requests(config, config.reward.least_workers)
+    require(asked)
+    held = [bundle for bundle in asked if bundle.name in (LEARNER, ENGINE)]
+    places = stack.enter_context(reserved(held, config.engine.timeout_s))
+    learners, engines = _learners_and_engines(config, where, places)
     print(f"{config.engine.replicas} engine ready, {len(train)} golds to check", flush=True)
     pool = stack.enter_context(reward_pool(config.reward, run.directory / "quarantine.jsonl"))
     rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
@@ -92,17 +96,18 @@ def placement(config: RlConfig) -> Placement:
     return place(config, machine().cpus, gpus)
 
 
-def _learners_and_engines(config: RlConfig, where: Placement) -> tuple[Learners, Engines]:
-    """Up and ready, before a pool takes what is left of the cluster."""
+def _learners_and_engines(config: RlConfig, where: Placement, places: Places) -> tuple[Learners, Engines]:
+    """Up and ready, each at its place."""
     print(
         f"starting {config.learner.ranks} learner, {config.engine.replicas} engine and {config.reward.workers} reward "
         "actors",
         flush=True,
     )
     made = algorithm(config.algorithm).of(config)
-    ranks = [_spawn_learner(config, where, rank) for rank in range(config.learner.ranks)]
+    ranks = [_spawn_learner(config, where, places, rank) for rank in range(config.learner.ranks)]
     keep, patience = live_versions(config), config.engine.timeout_s
-    engines = [Engine(_spawn_engine(config, where, n, keep), patience, keep) for n in range(config.engine.replicas)]
+    started = [_spawn_engine(config, where, places, n, keep) for n in range(config.engine.replicas)]
+    engines = [Engine(handle, patience, keep) for handle in started]
     learners = Learners(ranks, config.learner.timeout_s, made.learns_all)
     if notice := learners.notice():
         print(f"{config.model.path} {notice}", flush=True)
@@ -123,7 +128,7 @@ def _tested(config: RlConfig, train: list[Example]) -> list[Example]:
     return sample[:CANARY_PROMPTS]
 
 
-def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
+def _spawn_learner(config: RlConfig, where: Placement, places: Places, rank: int) -> Handle:
     return spawn(
         Learner,
         config.model,
@@ -136,13 +141,12 @@ def _spawn_learner(config: RlConfig, where: Placement, rank: int) -> Handle:
         config.run.seed,
         algorithm(config.algorithm).of(config),
         name=_name(LEARNER, rank, config.learner.ranks),
-        num_cpus=CPUS,
-        num_gpus=where.learner_gpus,
+        place=places.next(LEARNER),
         env=learner_environment(where),
     )
 
 
-def _spawn_engine(config: RlConfig, where: Placement, replica: int, live_versions: int) -> Handle:
+def _spawn_engine(config: RlConfig, where: Placement, places: Places, replica: int, live_versions: int) -> Handle:
     engine = config.engine
     return spawn(
         ServedGenerator,
@@ -154,8 +158,7 @@ def _spawn_engine(config: RlConfig, where: Placement, replica: int, live_version
         live_versions=live_versions,
         seed=config.run.seed,
         name=_name(ENGINE, replica, engine.replicas),
-        num_cpus=CPUS,
-        num_gpus=where.engine_gpus,
+        place=places.next(ENGINE),
         env=engine_environment(where),
     )
 
