@@ -110,17 +110,19 @@ def step(
 @contextmanager
 def other_ranks(config: SftConfig) -> Iterator[Others]:
     """Started while the `with` block loads its own model. UserError: too few GPUs."""
-    others = config.train.ranks - 1
+    size = config.train.ranks
     gpus = int(detect().kind == "cuda")
-    threads = max(1, int(machine().cpus) // config.train.ranks)
+    threads = max(1, int(machine().cpus) // size)
     torch.set_num_threads(min(threads, torch.get_num_threads()))
     env = {"OMP_NUM_THREADS": str(threads)} | (allocator(os.environ) if gpus else {})
     with ExitStack() as stack:
-        with _without_our_gpu(config.train.ranks):
-            stack.enter_context(start(num_cpus=others))
-        places = stack.enter_context(reserved([Bundle(RANK, others, cpus=1, gpus=gpus)], ROOM_S))
-        names = [f"{RANK}-{number}" for number in range(1, config.train.ranks)]
-        yield Others([spawn(Follower, config, name=n, place=places.next(RANK), env=env) for n in names])
+        with _without_our_gpu(size):
+            stack.enter_context(start(num_cpus=size - 1))
+        places = stack.enter_context(reserved([Bundle(RANK, size - 1, cpus=1, gpus=gpus)], ROOM_S))
+        names = [f"{RANK}-{number}" for number in range(1, size)]
+        others = Others([spawn(Follower, config, name=n, place=places.next(RANK), env=env) for n in names])
+        stack.callback(others.ranks.leave)
+        yield others
 
 
 @contextmanager

@@ -33,6 +33,12 @@ class Ranks:
         )
         self.rank, self.size, self.device = rank, size, device
 
+    def leave(self) -> None:
+        """Alone again; the others see that this one is gone."""
+        if self.size > 1:
+            distributed.destroy_process_group()
+        self.rank, self.size = 0, 1
+
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each value added up over the ranks."""
         return self._reduced(values, distributed.ReduceOp.SUM)
