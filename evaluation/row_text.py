@@ -42,7 +42,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def one_line(text: str) -> str:
     """The text with control characters and line ends as escapes: what a terminal prints as it stands."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in whole(text))
+
+
+def whole(text: str) -> str:
+    """The text with U+FFFD for lone surrogates: bytes that are no UTF-8, or half of a pair."""
+    return text if text.isascii() else "".join("\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else char for char in text)
 
 
 def _shown(cell: Any) -> str:
@@ -57,10 +62,6 @@ def _shown(cell: Any) -> str:
 
 def _is_number(cell: Any) -> bool:
     return cell is None or isinstance(cell, (int, float))
-
-
-def _escaped(char: str) -> str:
-    return "\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else repr(char)[1:-1]
 
 
 def _width(text: str) -> int:

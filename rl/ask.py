@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json and not args.question:
         raise UserError("--json answers one question: give it, or leave --json out for a dialogue")
     policies.check_model(args.model, [args.adapter] if args.adapter else [])
-    adapter = args.adapter or policies.shipped_adapter(args.model)
-    started = policies.start(args, {"adapter": adapter} if adapter else {})
+    adapters = {"adapter": args.adapter} if args.adapter else policies.shipped_adapter(args.model)
+    started = policies.start(args, adapters)
     try:
         with Sandbox(SHOWN) as sandbox:
             asker = Asker(started, sandbox.execute, max_tokens=args.max_tokens)
@@ -113,8 +113,7 @@ class Dialogue:
             return f"error: {error}"
 
     def _shown(self, answer: Answer) -> str:
-        wrote = one_line(answer.sql) or f"(no SQL in: {one_line(answer.candidates[answer.chosen].text[:400])})"
-        return f"{wrote}\n\n{self._table(answer.execution)}"
+        return f"{one_line(answer.sql)}\n\n{self._table(answer.execution)}".lstrip()
 
     def _table(self, execution: Execution) -> str:
         return described(execution, self.most_rows)

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 from evaluation.benchmarks import Example
 from evaluation.databases.sandbox import Execution, Limits, Request
 from evaluation.errors import UserError
+from evaluation.row_text import whole
 from graph.answer import extract_sql
 from graph.introspect import schema_from_sqlite
 from graph.values import sample_values
@@ -25,7 +27,6 @@ from sft.policy.sampling import Sample, Sampling
 SHOWN = Limits(deadline_s=5.0, max_rows=1000, max_bytes=4 * 2**20, cut=True)
 """What a person is shown of a result: its first rows, and whether there are more."""
 LONGEST_QUESTION = 4_000  # characters
-NO_SQL = Execution("error", error="the model's answer holds no SQL")
 
 
 class Sampler(Protocol):
@@ -89,6 +90,10 @@ def _candidate(text: str, sample: Sample) -> Candidate:
     return Candidate(text, extract_sql(text), sum(sample.log_probs), len(sample.token_ids), sample.finish_reason)
 
 
+def _no_sql(text: str) -> Execution:
+    return Execution("error", error=f"the model's answer holds no SQL: {text[:200]!r}")
+
+
 class Asker:
     """Answers questions about any database, as any of the policies. Safe for several threads where its parts are.
 
@@ -109,6 +114,7 @@ class Asker:
         self.sampler: Sampler = sampler or policies.generator
         self.max_tokens, self.samples, self.temperature = max_tokens, samples, temperature
         self._writers: dict[str, PromptWriter] = {}
+        self._encoding = Lock()  # a tokenizer that pads or cuts is one thread's at a time
 
     def ask(self, question: str, database: str, evidence: str = "", policy: str = "") -> Answer:
         """UserError for a question that is empty or too long; what its query does is part of the answer."""
@@ -124,7 +130,8 @@ class Asker:
             raise UserError("the question must not be empty")
         if max(len(question), len(evidence)) > LONGEST_QUESTION:
             raise UserError(f"a question must have at most {LONGEST_QUESTION} characters, got {len(question)}")
-        ids = policy.prompt(Example("", "", question, evidence, "", database, ""))
+        with self._encoding:
+            ids = policy.prompt(Example("", "", whole(question), whole(evidence), "", database, ""))
         if not policy.encoder.fits(ids):
             most = policy.encoder.max_prompt_tokens
             raise UserError(
@@ -136,7 +143,7 @@ class Asker:
     def executed(self, database: str, found: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """The candidates with what their queries do; equal queries run once."""
         runs = iter(self.execute([(database, one.sql) for one in found if one.sql]))
-        return tuple(replace(one, execution=next(runs) if one.sql else NO_SQL) for one in found)
+        return tuple(replace(one, execution=next(runs) if one.sql else _no_sql(one.text)) for one in found)
 
     def run(self, database: str, sql: str) -> Execution:
         """A query that a person wrote, under the same limits."""

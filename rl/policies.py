@@ -115,13 +115,13 @@ def named_adapter(text: str) -> tuple[str, Path]:
     return name, directory
 
 
-def shipped_adapter(model: str) -> Path | None:
-    """The adapter that comes with the project for this model, if there is one."""
+def shipped_adapter(model: str) -> dict[str, Path]:
+    """The adapter that comes with the project for this model, by its name; none where there is none."""
     from sft.policy.base import fingerprint
 
     cards = {card.parent: _read_provenance(card.parent) for card in sorted(SHIPPED.glob(f"*/{provenance.FILE}"))}
     own = fingerprint(model) if cards else ""
-    return next((found for found, card in cards.items() if card.get("base_fingerprint") == own), None)
+    return next(({at.name: at} for at, card in cards.items() if card.get("base_fingerprint") == own), {})
 
 
 def start(

@@ -6,6 +6,7 @@ from typing import Any
 
 from evaluation.databases.sandbox import Execution
 from evaluation.execute import json_cell
+from evaluation.row_text import whole as text
 from rl.asker import Answer, Asker, Candidate
 
 _EXACT = 2**53  # beyond it a browser's numbers skip some
@@ -47,8 +48,3 @@ def cell(value: Any) -> Any:
     if isinstance(value, int) and abs(value) > _EXACT:
         return {"integer": str(value)}
     return text(value) if isinstance(value, str) else json_cell(value)
-
-
-def text(value: str) -> str:
-    """With U+FFFD for what is no UTF-8, and came as lone surrogates."""
-    return value if value.isascii() else "".join("\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else char for char in value)

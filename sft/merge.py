@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from evaluation.errors import UserError, exit_on_user_error
 from sft.config import SftConfig
 from sft.policy import provenance
 from sft.policy.adapter import check_adapter, largest_rank, read_config, snap_rank
+from sft.policy.chat import Chat
 from sft.policy.encoder import PromptEncoder
 from sft.policy.model_files import local_model
 from sft.settings.file import validate
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     dev = DevEvaluator(config, encoder, args.data) if args.questions else None  # refuses before anything is written
     export(config, args.adapter, args.out)
-    print(f"merged model in {args.out}", flush=True)
+    print(f"merged model in {args.out}\n{serving(args.out, config, encoder.chat)}", flush=True)
     if dev is None:
         return 0
     try:
@@ -119,6 +121,18 @@ def merge(config: SftConfig, adapter: Path) -> PreTrainedModel:
     base = transformers.AutoModelForCausalLM.from_pretrained(policy.served_base(config.model), dtype=torch.float32)
     model = peft.PeftModel.from_pretrained(base, str(adapter))
     return cast("PreTrainedModel", model.merge_and_unload())
+
+
+def serving(out: Path, config: SftConfig, chat: Chat) -> str:
+    """How plain vLLM serves the merged model, and by what it must be asked."""
+    options, style = chat.template_options(), config.data.prompt_style
+    command = f"vllm serve {shlex.quote(str(out))} --max-model-len {config.model.max_length} --generation-config vllm"
+    if options:
+        command += f" --default-chat-template-kwargs {shlex.quote(json.dumps(options))}"
+    asked = f"the one message of the user is what `python -m graph.show --db FILE --style {style} --question …` prints"
+    if options is None:
+        asked = "its chat template makes another prompt than it was trained with, so send token ids to /v1/completions"
+    return f"vLLM serves it: {command}\n  {asked}; temperature 0\n  or, database and all: rollsql serve --model {out}"
 
 
 def _check_out(out: Path) -> None:

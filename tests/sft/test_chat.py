@@ -66,6 +66,22 @@ def test_a_thinking_model_is_asked_with_its_thought_closed(name):
     assert chat.tokenizer.decode(chat.prompt_ids("How many?")).endswith("<think>\n\n</think>\n\n")
 
 
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if name not in ("r1-distill", "granite")])
+def test_what_another_server_must_be_told_to_make_this_prompt(name):
+    chat = chat_like(name)
+    options = chat.template_options()
+    assert options is not None
+    asked = [{"role": "user", "content": "How many?"}]
+    made = chat.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True, **options)
+    assert made == chat.tokenizer.decode(chat.prompt_ids("How many?"))
+
+
+def test_a_thought_left_open_and_the_day_cannot_be_set_from_outside():
+    assert chat_like("r1-distill").template_options() is None
+    assert chat_like("granite").template_options() is None
+    assert chat_like("qwen3").template_options() == {"enable_thinking": False}
+
+
 @pytest.mark.parametrize("name", ["llama-3.2", "granite"])
 def test_the_day_changes_no_prompt(name, monkeypatch):
     class Tomorrow(datetime.datetime):

@@ -222,6 +222,30 @@ def test_what_is_taken_bit_by_bit_is_what_comes_at_once(generator: Generator) ->
     assert ids[0] == [group for pair in zip(ids[2], ids[1], strict=True) for group in pair]
 
 
+def test_a_streamed_answer_is_heard_as_it_grows_and_is_the_sampled_one(generator: Generator) -> None:
+    greedy, heard = Sampling(1, 0.0, 12), list[list[int]]()
+    ((whole,),) = generator.sample([PROMPTS[1]], greedy, 1)
+    generator.stream("stream", PROMPTS[1], greedy, 1, heard.append)
+    generator.submit("beside", [PROMPTS[2]], greedy, 1)
+    done: set[str] = set()
+    while done < {"stream", "beside"}:
+        done |= set(generator.advance())
+    assert generator.take("stream") == [[whole]] and generator.take("beside")
+    assert [len(ids) for ids in heard] == list(range(1, len(whole.token_ids)))
+    assert all(whole.token_ids[: len(ids)] == ids for ids in heard)
+
+
+def test_what_nobody_waits_for_is_dropped_and_the_others_go_on(generator: Generator) -> None:
+    long = Sampling(1, 1.0, 200)
+    generator.submit("left", PROMPTS[:2], long, None)
+    generator.submit("kept", PROMPTS[2:], Sampling(1, 0.0, 4), None)
+    generator.advance()
+    generator.cancel("left")
+    assert generator.take("left") == [] and len(generator.take("kept")) == 2
+    generator.cancel("left")
+    assert not generator._places and not generator._engine.has_unfinished_requests()
+
+
 def test_a_prompt_that_fills_the_context_is_a_user_error(generator: Generator) -> None:
     with pytest.raises(UserError, match=r"1 to 511 tokens.*prompt 1 has 512"):
         generator.sample([[5], [5] * 512], Sampling(1, 1.0, max_tokens=3), None)
@@ -231,9 +255,7 @@ def test_an_empty_call_gives_an_empty_answer(generator: Generator) -> None:
     assert generator.sample([], Sampling(2, 1.0, max_tokens=3), None) == []
 
 
-def test_an_interrupted_call_leaves_no_request_behind(
-    generator: Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_call_leaves_no_request_behind(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: Generator, output: Any) -> None:
         raise KeyboardInterrupt
 

@@ -69,7 +69,10 @@ def test_the_command_compares_both_through_the_engine(toy, adapter, tmp_path, ca
     assert main([*arguments, "--max-tokens", "24"]) == 0
     report = json.loads((out / REPORT).read_text())
     assert report["questions"] == 12 and abs(report["difference"]["loss"]) < 0.02
-    assert "the same query for" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "the same query for" in said
+    assert f"vllm serve {out} --max-model-len 1024 --generation-config vllm\n" in said
+    assert "graph.show --db FILE --style compact --question" in said
 
 
 def test_what_cannot_be_merged_is_refused_and_nothing_is_written(toy, adapter, tmp_path, capsys):
