@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import Example, Split, known_layouts, load_split, present_splits
-from evaluation.benchmarks.load import fits
+from evaluation.benchmarks.find import fits
 from evaluation.databases.sandbox import Limits, Sandbox
 from evaluation.errors import UserError
 from evaluation.ordering import parse

@@ -19,8 +19,8 @@ from evaluation.benchmarks import (
     load_split,
     named,
 )
+from evaluation.benchmarks.find import read_all
 from evaluation.benchmarks.layout import Unreadable
-from evaluation.benchmarks.load import read_all
 from evaluation.benchmarks.tables_jsonl import query, tables
 from evaluation.errors import UserError
 from evaluation.score import main, score
