@@ -9,23 +9,18 @@ batches do not repeat bit for bit, samples of the same policy).
 from __future__ import annotations
 
 import itertools
-import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cluster.actor import Handle, Pending
-from cluster.errors import LOST
+from cluster.lives import Lives
 from sft.config import ModelConfig
 from sft.policy.base import PolicyVersion, served_base
 from sft.policy.generator import Generator, GeneratorConfig
 from sft.policy.sampling import Sample, Sampling
 
-log = logging.getLogger(__name__)
-
-MAX_RESTARTS = 5  # in a row, without an answer in between
 SLICE_S = 0.5  # an engine answers at least this often while it samples, so that other calls get in between
 AHEAD = 2  # calls queued at an engine, so that it never waits for the driver
 Seen = Callable[[int], None]
@@ -52,77 +47,36 @@ class ServedGenerator(Generator):
 
 
 class Engine:
-    """One engine actor that comes back when it is lost. `epoch` counts its lives."""
+    """One engine actor that comes back when it is lost, serving what it served."""
 
     def __init__(self, handle: Handle, timeout_s: float, keep: int) -> None:
         """keep: policy versions that the engine serves at once."""
-        self.handle, self.timeout_s, self.keep = handle, timeout_s, keep
-        self.epoch, self.failures = 0, 0
+        self.handle, self.keep = handle, keep
+        self.lives = Lives([handle], timeout_s, self._serve_again)
         self._versions: dict[int, PolicyVersion] = {}
         self._warm_up: tuple[Any, ...] | None = None
-        self._lock = threading.Lock()
 
     def ready(self) -> None:
-        """Waits until it is up, in a later life if the first is lost meanwhile."""
-        try:
-            self.handle.ready(self.timeout_s)
-        except LOST as error:
-            self.revive(0, error)
-
-    def later(self, method: str, *args: Any) -> Awaited:
-        """Queues the call now; what is returned waits for the answer, from the next life of the engine if need be."""
-        epoch, pending = self.epoch, self.handle.call(method, *args)
-
-        def answer() -> Any:
-            nonlocal epoch, pending
-            while True:
-                try:
-                    found = pending.result(self.timeout_s)
-                except LOST as error:
-                    self.revive(epoch, error)
-                    epoch, pending = self.epoch, self.handle.call(method, *args)
-                else:
-                    self.failures = 0
-                    return found
-
-        return answer
+        """Waits until it is up."""
+        self.lives.begin()
 
     def load(self, version: PolicyVersion) -> Awaited:
         """Serve this version, too, in this life and in later ones."""
         self._versions[version.step] = version
         for old in list(self._versions)[: -self.keep]:
             del self._versions[old]
-        return self.later("load", version)
+        return self.lives.later("load", version)
 
     def score(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], step: int) -> Awaited:
         """Log-probabilities; a later life of the engine begins with the same call, so that it caches the same."""
         self._warm_up = (prompts, completions, step)
-        return self.later("score", prompts, completions, step)
+        return self.lives.later("score", prompts, completions, step)
 
-    def revive(self, epoch: int, error: BaseException) -> None:
-        """Start the engine again, unless another thread has. Raises what ended it after too many failures in a row.
-
-        A start fails when it was placed on a node that is lost, too, and not yet known to be.
-        """
-        with self._lock:
-            while epoch == self.epoch:
-                self.failures += 1
-                if self.failures > MAX_RESTARTS:
-                    raise error
-                log.warning("%s is started again (%d of %d): %s", self.handle.name, self.failures, MAX_RESTARTS, error)
-                try:
-                    self._begin_again()
-                    self.epoch += 1
-                except LOST as again:
-                    error = again
-
-    def _begin_again(self) -> None:
-        self.handle.restart()
-        self.handle.ready(self.timeout_s)
+    def _serve_again(self) -> None:
         for version in self._versions.values():
-            self.handle.call("load", version).result(self.timeout_s)
+            self.handle.call("load", version).result(self.lives.timeout_s)
         if self._warm_up and self._warm_up[-1] in self._versions:
-            self.handle.call("score", *self._warm_up).result(self.timeout_s)
+            self.handle.call("score", *self._warm_up).result(self.lives.timeout_s)
 
 
 @dataclass(frozen=True)
@@ -149,7 +103,7 @@ class Ticket:
 
     def _begin(self) -> None:
         """Hand the whole request to this life of the engine."""
-        request, self.epoch, self._again = self.request, self.engine.epoch, self.taken
+        request, self.life, self._again = self.request, self.engine.lives.count, self.taken
         self.name = f"ticket {next(Ticket._names)}"
         args = (self.name, request.prompts, request.sampling, request.step, request.numbers, request.alone)
         self._submitted: Pending | None = self.engine.handle.call("submit", *args)
@@ -157,22 +111,18 @@ class Ticket:
 
     def more(self) -> list[list[Sample]]:
         """The next samples that are there; may be none yet."""
-        try:
-            return self._more()
-        except LOST as error:
-            self.engine.revive(self.epoch, error)
-            self._begin()
-            return []
+        return self.engine.lives.guarded(self._more)
 
     def _more(self) -> list[list[Sample]]:
-        engine = self.engine
+        engine, timeout_s = self.engine, self.engine.lives.timeout_s
+        if self.life != engine.lives.count:
+            self._begin()
         while len(self._asked) < AHEAD:
             self._asked.append(engine.handle.call("take_timed", self.name, SLICE_S))
         if self._submitted is not None:
-            self._submitted.result(engine.timeout_s)
+            self._submitted.result(timeout_s)
             self._submitted = None
-        found, seconds = self._asked.popleft().result(engine.timeout_s)
-        engine.failures = 0
+        found, seconds = self._asked.popleft().result(timeout_s)
         self.seconds += seconds
         known = min(self._again, len(found))  # of an earlier life: handed out already
         self._again -= known
@@ -240,7 +190,7 @@ class Engines:
 
     @property
     def restarts(self) -> int:
-        return sum(engine.epoch for engine in self.engines)
+        return sum(engine.lives.count for engine in self.engines)
 
 
 def divide(lengths: Sequence[int], databases: Sequence[str], shares: int) -> list[list[int]]:

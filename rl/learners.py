@@ -14,13 +14,13 @@ from typing import Any
 
 from cluster.actor import REPORT_EVERY_S, Handle, Pending
 from cluster.errors import LOST
+from cluster.lives import Lives
 from rl.packing import packed_length
 from rl.types import Group
 from sft.policy.base import PolicyVersion
 
 log = logging.getLogger(__name__)
 
-MAX_RESTARTS = 5  # in a row, without a finished step in between
 SAME_NORM = 1e-3
 """Relative difference of the norms of one gradient on GPUs of different models, at most."""
 _POLL_S, _FETCH_S = 0.005, 5.0
@@ -41,68 +41,65 @@ class Learners:
     def __init__(self, handles: Sequence[Handle], timeout_s: float, learns_all: bool = False) -> None:
         """learns_all: groups without gradient of the surrogate are learned from, too."""
         self.handles, self.timeout_s, self.learns_all = list(handles), timeout_s, learns_all
-        self.restarts = self._failures = 0
+        self.lives = Lives(handles, timeout_s, self._as_before)
         self._saved: dict[str, bytes] | None = None
         self._saving: tuple[int, Pending] | None = None
         self._since: list[_Call] = []
         self._pending: list[Pending] = []
-        self._guarded(self._join)
+        self.lives.begin()
+
+    @property
+    def restarts(self) -> int:
+        return self.lives.count
 
     def notice(self) -> str:
         """What the learners have to say about the model; "" when nothing."""
-        said: str = self._guarded(lambda: self._one("notice"))
+        said: str = self.lives.guarded(lambda: self._one("notice"))
         return said
 
     def add(self, groups: Sequence[Group], step: int) -> None:
         """Groups of the step, shared out among the ranks; returns before they are learned from."""
-        self._guarded(self._settle)
+        self.lives.guarded(self._settle)
         shares = share_out(groups, len(self.handles), self.learns_all)
         self._since.append(_Call("add", step, [(share,) for share in shares]))
         self._pending += self._send(self._since[-1])
 
     def finish(self, step: int) -> dict[str, float]:
         """The step's update, when all that was added has been learned from; its metrics."""
-        self._since.append(_Call("finish", step, [(step,)] * len(self.handles)))
-        return self._guarded(self._finish)
+        call = _Call("finish", step, [(step,)] * len(self.handles))
+        metrics = self.lives.guarded(lambda: self._finish(call))
+        self._since.append(call)
+        return metrics
 
     def publish(self, step: int) -> PolicyVersion:
         """The adapter after `step`. The state follows while others work."""
-        version: PolicyVersion = self._guarded(lambda: self._publish(step))
-        return version
+        return self.lives.guarded(lambda: self._publish(step))
 
     def score(
         self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
     ) -> Callable[[], list[list[float]]]:
         """Queues the call now; what is returned waits for the log-probabilities of the first rank."""
-        queued = [self.handles[0].call("score", prompts, completions)]
-
-        def once() -> Any:
-            pending = queued.pop() if queued else self.handles[0].call("score", prompts, completions)
-            return pending.result(self.timeout_s)
-
-        return lambda: self._guarded(once)
+        return self.lives.later("score", prompts, completions)
 
     def state(self) -> dict[str, bytes]:
         """What a resumed run needs, after the newest step."""
-        self._guarded(self._settle)
+        self.lives.guarded(self._settle)
         if self._saved is None or self._since:
-            self._saved, self._since = self._guarded(lambda: self._one("state")), []
+            self._saved, self._since = self.lives.guarded(lambda: self._one("state")), []
         return self._saved
 
     def restore(self, files: dict[str, bytes]) -> None:
         """Go on from a saved state."""
         self._saved, self._saving, self._since = files, None, []
-        self._guarded(lambda: _gather([handle.call("restore", files) for handle in self.handles], self.timeout_s))
+        self.lives.guarded(lambda: _gather(self.lives.all("restore", files), self.timeout_s))
 
-    def _finish(self) -> dict[str, float]:
+    def _finish(self, call: _Call) -> dict[str, float]:
         _gather(self._pending, self.timeout_s)
         self._pending = []
-        call = self._since[-1]
         metrics: list[dict[str, float]] = _gather(self._send(call), self.timeout_s)
         norms = [one["grad_norm"] for one in metrics]
         if not same_step(norms):
             raise RuntimeError(f"step {call.step}: the learner ranks must take the same step, got gradients of {norms}")
-        self._failures = 0
         return metrics[0]
 
     def _publish(self, step: int) -> PolicyVersion:
@@ -120,35 +117,16 @@ class Learners:
         self._since = [call for call in self._since if call.step > step]
         self._saving = None
 
-    def _guarded(self, action: Callable[[], Any]) -> Any:
-        """The action's result, after a restart of all ranks if one was lost."""
-        while True:
-            try:
-                return action()
-            except LOST as error:
-                self._revive(error, replay_last=action != self._finish)
-
-    def _revive(self, error: BaseException, replay_last: bool) -> None:
-        self._failures += 1
-        if self._failures > MAX_RESTARTS:
-            raise error
-        log.warning("the learner is started again (%d of %d): %s", self._failures, MAX_RESTARTS, error)
-        self.restarts += 1
+    def _as_before(self) -> None:
+        """What makes a new life the old one: the newest state, then the calls since."""
         self._saving, self._pending = None, []
-        for handle in self.handles:
-            handle.restart()
-        try:
-            self._join()
-            if self._saved is not None:
-                _gather([handle.call("restore", self._saved) for handle in self.handles], self.timeout_s)
-            for call in self._since if replay_last else self._since[:-1]:
-                _gather(self._send(call), self.timeout_s)
-        except LOST as again:
-            self._revive(again, replay_last)
+        self._join()
+        if self._saved is not None:
+            _gather(self.lives.all("restore", self._saved), self.timeout_s)
+        for call in self._since:
+            _gather(self._send(call), self.timeout_s)
 
     def _join(self) -> None:
-        for handle in self.handles:
-            handle.ready(self.timeout_s)
         if (size := len(self.handles)) > 1:
             address = self._one("meeting_point")
             _gather([handle.call("join", address, r, size) for r, handle in enumerate(self.handles)], self.timeout_s)

@@ -50,7 +50,7 @@ def test_without_a_name_the_settings_are_those_of_before_and_so_is_a_checkpoints
         ("no.such:Class", "No module named 'no'"),
         ("rl.types:Nothing", "has no 'Nothing'"),
         ("rl.types:Group", "must be a subclass of rl.algorithms.base.Algorithm"),
-        ('rl.types:', 'must be "package.module:name"'),
+        ("rl.types:", 'must be "package.module:name"'),
     ],
 )
 def test_an_algorithm_that_is_not_there_is_one_line(name, message):
