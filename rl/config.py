@@ -75,6 +75,8 @@ class LearnerConfig(Settings):
     kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
     kl_estimator: KlEstimator = Field("k2", description="how that KL is estimated, each with its own gradient")
     entropy: float = Field(0.0, description="weight of the entropy bonus")
+    pair_beta: float = Field(0.1, gt=0, description="dpo, ipo: how close pairs keep the policy to the reference")
+    pairs: int = Field(2, ge=1, description="dpo, ipo: most pairs of a right and a wrong answer per group")
     timeout_s: float = Field(3600, gt=0, description="longest wait for one answer of a learner, seconds")
     max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
 

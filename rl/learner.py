@@ -37,17 +37,19 @@ Totals = defaultdict[str, float]
 """Sums over the micro-batches of a step, by name."""
 
 
-SUMMED = ("tokens", "clipped_sum", "mismatch_sum", "kl_reference_sum", "entropy_learned_sum", "loss", "over_budget")
+SUMMED = (
+    "tokens", "size", "clipped_sum", "mismatch_sum", "kl_reference_sum", "entropy_learned_sum", "loss", "over_budget",
+)  # fmt: skip
 """Totals that are added up over the ranks at the end of a step."""
 
 
 @dataclass
 class _Step:
-    """What the current step has seen so far. learned: answer tokens since the last update."""
+    """What the current step has seen so far. learned: `Algorithm.size` since the last update."""
 
     samples: int = 0
     useful: int = 0
-    learned: int = 0
+    learned: float = 0.0
     seconds: float = 0.0
     first: Group | None = None
     waiting: list[Group] = field(default_factory=list)
@@ -144,9 +146,7 @@ class Learner:
         with self._clock():
             updates = min(self.config.minibatches, int(self.ranks.sum([now.useful])[0]))
             if not updates and now.first:  # engine and learner are compared every step, also with nothing to learn
-                first = self._rows([now.first])
-                with torch.no_grad():
-                    self._loss(first, [[0.0] * len(group.episodes) for group in first])
+                self._compare([now.first])
             fresh = self._mismatch()
             for m in range(updates):
                 self._accumulate(now.waiting[m::updates])
@@ -158,11 +158,13 @@ class Learner:
         return fresh | self._metrics(now, updates, step)
 
     def _metrics(self, now: _Step, updates: int, step: int) -> dict[str, float]:
-        sums = dict(zip(SUMMED, self.ranks.sum([now.totals[name] for name in SUMMED]), strict=True))
+        names = (*SUMMED, *self.algorithm.means)
+        sums = dict(zip(names, self.ranks.sum([now.totals[name] for name in names]), strict=True))
         tokens = max(1.0, sums["tokens"])
         if not self.algorithm.reference:
             del sums["kl_reference_sum"]
         means = {name.removesuffix("_sum"): total / tokens for name, total in sums.items() if name.endswith("_sum")}
+        means |= {name: sums[name] / max(1.0, sums["size"]) for name in self.algorithm.means}
         return means | {
             "loss": sums["loss"] / max(1, updates),
             "grad_norm": now.totals["grad_norm"] / max(1, updates),
@@ -182,14 +184,15 @@ class Learner:
     def _accumulate(self, groups: Sequence[Group]) -> None:
         """Adds the gradient of the groups' weighted sum; `_update` divides."""
         config = self.config
-        kept = self._rows([kept for group in groups if (kept := self.algorithm.learned(group)).episodes])
+        kept = [kept for group in groups if (kept := self.algorithm.learned(group)).episodes]
+        if not self.algorithm.together:
+            kept = self._rows(kept)
         lengths = [packed_length(group.episodes) for group in kept]
         self._now.totals["over_budget"] += sum(length > config.token_budget for length in lengths)
         for batch in micro_batches(lengths, config.token_budget):
             chosen = [kept[i] for i in batch]
-            weights = [[self.algorithm.weight(e) for e in group.episodes] for group in chosen]
-            self._now.learned += sum(len(e.token_ids) for group in chosen for e in group.episodes)
-            self._loss(chosen, weights).backward()
+            self._now.learned += sum(map(self.algorithm.size, chosen))
+            self._loss(chosen).backward()
 
     def _rows(self, groups: Sequence[Group]) -> list[Group]:
         """What is computed as one row: a group behind its prompt, or each answer of it as a group of its own."""
@@ -201,7 +204,7 @@ class Learner:
         """Sums the gradient over the ranks, divides it by the count over all of them, and steps."""
         now = self._now
         samples, learned = self.ranks.sum([samples, now.learned])
-        now.learned = 0
+        now.learned, now.totals["size"] = 0.0, now.totals["size"] + now.learned
         if not learned:
             return
         scale = 1.0 / self.algorithm.divisor(samples, learned)
@@ -215,14 +218,26 @@ class Learner:
         now.totals["loss"] += now.totals.pop("loss_sum", 0.0) * scale
         self._apply(step, now.totals)
 
-    def _loss(self, groups: Sequence[Group], weights: Sequence[Sequence[float]]) -> Tensor:
-        """This micro-batch's weighted sum, `weights` per answer; adds its metrics to the totals of the step."""
-        totals = self._now.totals
+    def _loss(self, groups: Sequence[Group]) -> Tensor:
+        """This micro-batch's weighted sum; adds its metrics to the totals of the step."""
+        tokens = self._tokens(groups)
+        loss, metrics = self.algorithm.loss(tokens)
+        self._count(tokens, metrics | {"loss_sum": float(loss.detach())})
+        return loss
+
+    def _compare(self, groups: Sequence[Group]) -> None:
+        """Learner and engine, where nothing is learned."""
+        with torch.no_grad():
+            tokens = self._tokens(groups)
+        self._count(tokens, tokens.compared())
+
+    def _tokens(self, groups: Sequence[Group]) -> Tokens:
+        groups = self._rows(groups)
         packed = pack([g.episodes for g in groups]).to(self.device)
         per_answer = [
-            answer
-            for group, weights_K in zip(groups, weights, strict=True)
-            for answer in zip(group.episodes, group.advantages, weights_K, strict=True)
+            (episode, advantage, self.algorithm.weight(episode))
+            for group in groups
+            for episode, advantage in zip(group.episodes, group.advantages, strict=True)
         ]
         per_token = [(advantage, weight, lp) for e, advantage, weight in per_answer for lp in e.log_probs]
         lengths = torch.tensor([len(e.token_ids) for e, _, _ in per_answer], device=self.device)
@@ -230,15 +245,16 @@ class Learner:
         advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
         reference_N = self._reference(packed) if self.algorithm.reference else None
         log_probs_N, entropy_N = self._log_probs(packed)
-        fixed = behaviour_N, advantages_N, weights_N, answers_N
-        loss, metrics = self.algorithm.loss(Tokens(log_probs_N, *fixed, reference_N, entropy_N))
-        totals["loss_sum"] += float(loss.detach())
-        totals["tokens"] += len(per_token)
-        totals["entropy_learned_sum"] += float(entropy_N.detach().sum())
+        return Tokens(log_probs_N, behaviour_N, advantages_N, weights_N, answers_N, reference_N, entropy_N)
+
+    def _count(self, tokens: Tokens, metrics: dict[str, float]) -> None:
+        totals = self._now.totals
+        totals["tokens"] += tokens.log_probs_N.numel()
+        if tokens.entropy_N is not None:
+            totals["entropy_learned_sum"] += float(tokens.entropy_N.detach().sum())
         totals["mismatch_max"] = max(totals["mismatch_max"], metrics.pop("mismatch_max"))
         for name, value in metrics.items():
             totals[name] += value
-        return loss
 
     def _apply(self, step: int, totals: Totals) -> None:
         """Clips, steps and clears. A gradient that is not finite is dropped and counted, and too many end the run."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cluster.resources import machine
 from evaluation.errors import UserError
+from rl.algorithms import algorithm
 from rl.config import RlConfig
 from sft.plan import PROCESS_GIB as LEARNER_GIB
 from sft.plan import training_memory
@@ -58,7 +59,7 @@ def learner_memory(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes by part of one learner rank in its longest micro-batch."""
     rank, checkpointing = adapter_rank(config), config.learner.gradient_checkpointing
     parts = training_memory(shape, config.model, rank, micro_batch_tokens(config), checkpointing)
-    if config.learner.kl:
+    if algorithm(config.algorithm).of(config).reference:
         parts["reference adapter, float32"] = 4 * shape.adapter_parameters(rank)
     return parts
 

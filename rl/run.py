@@ -43,7 +43,9 @@ MAY_CHANGE: dict[str, Any] = {
     "data": {"checked"}, "reward": {"workers"}, "learner": {"ranks", "timeout_s"},
 }  # fmt: skip
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
-LATER = ("algorithm", "environment", "reward.extra", "reward.extra_weight")
+LATER = (
+    "algorithm", "environment", "reward.extra", "reward.extra_weight", "learner.pair_beta", "learner.pairs",
+)  # fmt: skip
 """Settings that checkpoints of earlier versions do not know: while they have their default they are no identity."""
 
 

@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 
 from evaluation.errors import UserError
-from tests.mutations.__main__ import main, select
-from tests.mutations.grpo import MUTATIONS
+from tests.mutations import grpo
+from tests.mutations.__main__ import MUTATIONS, main, select
 from tests.mutations.run import ROOT, Mutation, judge, mutated
 
 QUICK = next(m for m in MUTATIONS if m.tests == ("tests/rl/test_advantages.py::test_a_group_of_one_is_refused",))
@@ -30,7 +30,7 @@ def test_every_snippet_stands_once_in_its_file_and_every_named_test_exists(mutat
 
 
 def test_every_pitfall_is_made_and_no_two_mistakes_bear_one_name() -> None:
-    assert {m.pitfall for m in MUTATIONS} == {f"5.{n}" for n in range(1, 23)}
+    assert {m.pitfall for m in grpo.MUTATIONS} == {f"5.{n}" for n in range(1, 23)}
     assert len({m.name for m in MUTATIONS}) == len(MUTATIONS)
 
 

@@ -8,15 +8,17 @@ from typing import Any
 from rl.algorithms.base import Algorithm
 from rl.algorithms.cispo import Cispo
 from rl.algorithms.dapo import Dapo
+from rl.algorithms.dpo import Dpo, Ipo
 from rl.algorithms.dr_grpo import DrGrpo
 from rl.algorithms.grpo import Grpo
 from rl.algorithms.gspo import Gspo
 from rl.algorithms.reinforce_pp import ReinforcePp
+from rl.algorithms.rft import Rft
 from rl.algorithms.rloo import Rloo
 from rl.named import named
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
-    one.name: one for one in (Algorithm, Grpo, Dapo, DrGrpo, Gspo, Cispo, Rloo, ReinforcePp)
+    one.name: one for one in (Algorithm, Grpo, Dapo, DrGrpo, Gspo, Cispo, Rloo, ReinforcePp, Rft, Dpo, Ipo)
 }
 
 

@@ -27,7 +27,8 @@ class Algorithm:
     """A policy gradient with the advantage and the surrogate that the settings name.
 
     unit: what a right answer earns more than a wrong one. defaults: settings that naming the algorithm sets where
-    neither the file nor the command line does. source: where it was published.
+    neither the file nor the command line does. source: where it was published. together: the loss compares the episodes
+    of a group, which so are in one micro-batch; means: metrics of `loss` that are divided by the step's `size`.
     """
 
     name: ClassVar[str] = ""
@@ -35,6 +36,8 @@ class Algorithm:
     summary: ClassVar[str] = "GRPO's advantage with DAPO's token mean and clip-higher"
     source: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, Any]] = {}
+    together: ClassVar[bool] = False
+    means: ClassVar[tuple[str, ...]] = ()
 
     rollout: RolloutConfig
     learner: LearnerConfig
@@ -78,14 +81,18 @@ class Algorithm:
 
         return token_weight(len(episode.token_ids), self.learner.aggregation, self.rollout.max_tokens)
 
-    def divisor(self, samples: float, tokens: float) -> float:
-        """What the gradient of a whole update is divided by: samples, all of the step; tokens, those learned from."""
+    def size(self, group: Group) -> float:
+        """What a learned group counts in `divisor`: its written tokens."""
+        return sum(len(episode.token_ids) for episode in group.episodes)
+
+    def divisor(self, samples: float, size: float) -> float:
+        """What the gradient of a whole update is divided by: samples, all of the step; size, of what is learned."""
         from rl.algorithms.losses import divisor
 
-        return divisor(self.learner.aggregation, samples, tokens)
+        return divisor(self.learner.aggregation, samples, size)
 
     def loss(self, tokens: Tokens) -> tuple[Tensor, dict[str, float]]:
-        """The weighted sum over a micro-batch, and metrics: sums over tokens ("…_sum")."""
+        """The weighted sum over a micro-batch, and metrics: sums over tokens ("…_sum"), and those in `means`."""
         from rl.algorithms.losses import LossTerms, policy_loss
 
         terms = LossTerms(**{field.name: getattr(self.learner, field.name) for field in fields(LossTerms)})

@@ -59,6 +59,10 @@ class Tokens:
     def fixed(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.log_probs_N, self.behaviour_N, self.advantages_N, self.weights_N
 
+    def compared(self) -> dict[str, float]:
+        """`compared` of these."""
+        return compared(self.log_probs_N, self.behaviour_N, self.reference_N)
+
 
 def token_weight(length: int, aggregation: Aggregation, max_tokens: int) -> float:
     """The weight of each token of an answer of `length` tokens, before the step's `divisor`.
@@ -111,18 +115,21 @@ def policy_loss(
     log_ratio_N = log_probs_N - behaviour_N
     surrogate_N, clipped_N = SURROGATES[terms.surrogate](log_probs_N, log_ratio_N, advantages_N, terms, answers_N)
     loss_N = -surrogate_N
-    delta_N = log_ratio_N.detach()
-    metrics = {
-        "clipped_sum": float(clipped_N.sum()),
-        "mismatch_sum": float(delta_N.abs().sum()),
-        "mismatch_max": float(delta_N.abs().max()) if delta_N.numel() else 0.0,
-    }
+    metrics = compared(log_probs_N, behaviour_N, reference_N) | {"clipped_sum": float(clipped_N.sum())}
     if reference_N is not None:
         loss_N = loss_N + terms.kl * kl_term(terms.kl_estimator, log_probs_N, reference_N)
-        metrics["kl_reference_sum"] = float(kl_term("k3", log_probs_N, reference_N).detach().sum())
     if entropy_N is not None and terms.entropy:
         loss_N = loss_N - terms.entropy * entropy_N
     return (weights_N * loss_N).sum(), metrics
+
+
+def compared(log_probs_N: Tensor, behaviour_N: Tensor, reference_N: Tensor | None) -> dict[str, float]:
+    """How far the policy is from the engine that sampled, and from the reference: metrics of every loss."""
+    delta_N = (log_probs_N - behaviour_N).detach().abs()
+    metrics = {"mismatch_sum": float(delta_N.sum()), "mismatch_max": float(delta_N.max()) if delta_N.numel() else 0.0}
+    if reference_N is not None:
+        metrics["kl_reference_sum"] = float(kl_term("k3", log_probs_N.detach(), reference_N).sum())
+    return metrics
 
 
 def _clipped(

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from evaluation.errors import UserError, exit_on_user_error
-from tests.mutations.grpo import MUTATIONS
+from tests.mutations import grpo, methods
 from tests.mutations.run import Mutation, Result, check_unmutated, judge, mutated
+
+MUTATIONS = (*grpo.MUTATIONS, *methods.MUTATIONS)
 
 
 @exit_on_user_error

@@ -353,8 +353,8 @@ MUTATIONS = (
         "5.17",
         "every micro-batch is an optimizer step",
         "rl/learner.py",
-        "self._loss(chosen, weights).backward()",
-        "self._loss(chosen, weights).backward()\n            self._update(1, 1.0)",
+        "self._loss(chosen).backward()",
+        "self._loss(chosen).backward()\n            self._update(1, 1.0)",
         (LEARNER + "test_a_batch_of_groups_is_one_optimizer_step_clipped_once_all_micro_batches_are_in[64]",),
     ),
     Mutation(
