@@ -9,8 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from rl.alarms import AlarmConfig
 from rl.algorithms import algorithm, with_defaults
 from rl.algorithms.advantages import Estimator
-from rl.environment import environment
+from rl.environments import environment
 from rl.reward import RewardConfig
+from rl.run_and_repair import AgentConfig
 from rl.types import Aggregation, KlEstimator, Surrogate
 from sft.config import DataConfig, LoraConfig, ModelConfig, ReadFile, RunConfig, Settings, WrittenFile
 
@@ -106,7 +107,7 @@ class RlConfig(Settings):
     command: ClassVar[str] = "rl.train"
     steps: int = Field(40, ge=0, description="policy updates; 0 only evaluates init_adapter")
     algorithm: str = Field("", description="sets its defaults, see docs/algorithms.md; or package.module:Class")
-    environment: str = Field("answer_once", description="what answers back: answer_once, or package.module:Class")
+    environment: str = Field("answer_once", description="answer_once, run_and_repair, or package.module:Class")
     init_adapter: ReadFile = Field("", description="LoRA adapter to start from: the SFT warm-up; none: a fresh one")
     sft_metrics: ReadFile = Field("", description="metrics.jsonl of the warm-up for the report; found by init_adapter")
     run: RunConfig = RunConfig(name="rl")
@@ -116,6 +117,7 @@ class RlConfig(Settings):
     rollout: RolloutConfig = RolloutConfig()
     engine: EngineConfig = EngineConfig()
     reward: RewardConfig = RewardConfig()
+    agent: AgentConfig = AgentConfig()
     learner: LearnerConfig = LearnerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

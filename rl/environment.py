@@ -9,14 +9,19 @@ environment="package.module:Class".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from evaluation.benchmarks import Example
-from rl.named import named
-from rl.reward import Answer, answer_of
+from rl.reward import Answer, Judged, answer_of
 from rl.types import Part
+
+if TYPE_CHECKING:
+    from rl.config import RlConfig
+
+Judge = Callable[[Sequence[Example], Sequence[Sequence[Answer]]], list[list[Judged]]]
+"""Executes several answers to each of several questions."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class Environment:
 
     turns: int = 1
 
+    @classmethod
+    def of(cls, config: RlConfig, judge: Judge) -> Environment:
+        """The one of a run; judge executes answers to questions."""
+        return cls()
+
     def observe(self, example: Example, answer: Answer) -> Observation | None:
         """What comes back for an answer; None ends the episode."""
         raise NotImplementedError
@@ -53,14 +63,6 @@ class AnswerOnce(Environment):
 
     def observe(self, example: Example, answer: Answer) -> Observation | None:
         return None
-
-
-ENVIRONMENTS: dict[str, type[Environment]] = {"answer_once": AnswerOnce}
-
-
-def environment(name: str) -> type[Environment]:
-    """The class of that name, or of "package.module:Class". ValueError when there is none."""
-    return named(name, ENVIRONMENTS, Environment)
 
 
 Resume = Callable[[Part, Mapping[Place, Observation], int], tuple[Part, set[Place]]]

@@ -43,6 +43,7 @@ def step_metrics(groups: Sequence[Group], step: int) -> dict[str, Any]:
         "samples": len(episodes),
         "lag": statistics.fmean(float(step - 1 - e.policy_step) for e in episodes),
         "verdicts": dict(Counter(reward.verdict for reward in rewards).most_common()),
+        **({"turns": statistics.fmean(turns)} if max(turns := [e.turns for e in episodes]) > 1 else {}),
     }
 
 
@@ -162,8 +163,11 @@ def samples_text(groups: Sequence[Group]) -> str:
 
 def write_rollouts(path: Path, groups: Sequence[Group]) -> None:
     """One row per sample: question, database, gold, SQL, verdict, error, reward and its parts, advantage, ids,
-    log-probabilities."""
+    log-probabilities; where any took several turns, their number and the queries before the last."""
     rows = [_rollout_row(group, k) for group in groups for k in range(len(group.episodes))]
+    if any(episode.turns > 1 for group in groups for episode in group.episodes):
+        turns = [{"before": list(e.before), "turns": e.turns} for group in groups for e in group.episodes]
+        rows = [row | more for row, more in zip(rows, turns, strict=True)]
     partial = path.with_suffix(".partial")
     pq.write_table(pa.Table.from_pylist(rows), partial, compression="zstd")
     os.replace(partial, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from evaluation.benchmarks import Example
@@ -14,7 +14,7 @@ from graph.answer import extract_sql
 from rl.canary import Canary
 from rl.config import RolloutConfig
 from rl.engines import Awaited, Engines, Seen
-from rl.environment import Observation, Place, Resume
+from rl.environment import AnswerOnce, Environment, Observation, Place, Resume, play
 from rl.learners import Learners
 from rl.state import pack_versions, unpack_versions
 from rl.types import Episode, Group, Part, Segment
@@ -24,6 +24,7 @@ from sft.policy.sampling import Sample, Sampling
 
 log = logging.getLogger(__name__)
 
+ONCE = AnswerOnce()
 LOOKS = 8
 """How often an evaluation says how far a call of the engines is."""
 
@@ -39,9 +40,10 @@ class EnginePolicy:
         rollout: RolloutConfig,
         canary: Canary,
         seed: int,
+        environment: Environment = ONCE,
     ) -> None:
         self.engines, self.learners, self.encoder, self.rollout = engines, learners, encoder, rollout
-        self.canary, self.seed = canary, seed
+        self.canary, self.seed, self.environment = canary, seed, environment
         self._published: dict[int, PolicyVersion] = {}
         self._on_its_way: tuple[int, Awaited, list[Awaited]] | None = None
         self._verified, self._seen_one = 0.0, False
@@ -64,6 +66,7 @@ class EnginePolicy:
         """
         found: dict[str, Group] = {}
         for part in self._sample(examples, sampling, version, LOOKS):
+            part = play(part, self.environment, self._resume(version, lambda part, turn: _again(sampling, turn)))
             found |= {group.example.id: group for group in part.groups}
             seen(len(found) * sampling.n)
         return [found[example.id] for example in examples]
@@ -72,19 +75,29 @@ class EnginePolicy:
         """How episodes of this step go on: each reads what it was answered, and the same policy answers once more. An
         episode whose context would not hold another answer is over."""
 
+        def sampling(part: Part, turn: int) -> Sampling:
+            return self._sampling(1, f"{step}/{refill}/{turn}/{part.groups[0].example.id}")
+
+        return self._resume(version, sampling)
+
+    def _resume(self, version: int | None, sampling_of: Callable[[Part, int], Sampling]) -> Resume:
         def go_on(part: Part, seen: Mapping[Place, Observation], turn: int) -> tuple[Part, set[Place]]:
             read = {place: self.encoder.reply_ids(observation.text) for place, observation in sorted(seen.items())}
             episodes = {place: part.groups[place.group].episodes[place.sample] for place in read}
             prompts = {place: [*episodes[place].ids, *ids] for place, ids in read.items()}
             places = [place for place, prompt in prompts.items() if self.encoder.fits(prompt)]
+            if not places:
+                return part, set()
             databases = [part.groups[place.group].example.database for place in places]
-            sampling = self._sampling(1, f"{step}/{refill}/{turn}/{part.groups[0].example.id}")
-            asked = [prompts[place] for place in places], databases, sampling, version
+            asked = [prompts[place] for place in places], databases, sampling_of(part, turn), version
             for found, seconds in self.engines.sample(*asked, parts=1, alone=True):
                 for i, (one,) in found:
                     written = Segment(one.token_ids, one.log_probs)
-                    gone_on = episodes[places[i]].then(Segment(read[places[i]], None), written)
-                    episodes[places[i]] = replace(gone_on, finish_reason=one.finish_reason, sql=self._sql(one))
+                    before = episodes[places[i]]
+                    gone_on = before.then(Segment(read[places[i]], None), written)
+                    sqls = (*before.before, before.sql)
+                    gone_on = replace(gone_on, finish_reason=one.finish_reason, sql=self._sql(one), before=sqls)
+                    episodes[places[i]] = gone_on
                 part = part.after("generate", seconds, _with(part.groups, episodes))
             return part, set(places)
 
@@ -171,6 +184,11 @@ class EnginePolicy:
             self._seen_one = True
             log.info("canary of policy %d: mean |Δ log-prob| %.4f, beyond rounding %.4f", step, self._verified, beyond)
         return self._verified
+
+
+def _again(sampling: Sampling, turn: int) -> Sampling:
+    """For one more answer of each of its episodes."""
+    return replace(sampling, n=1, seed=sampling.seed + turn)
 
 
 def _with(groups: Sequence[Group], episodes: Mapping[Place, Episode]) -> list[Group]:

@@ -26,6 +26,7 @@ from evaluation.errors import UserError
 from evaluation.judge import Judge, Verdict
 from evaluation.ordering import parse
 from graph.reference import load
+from rl.observation import observed
 from rl.types import Episode, Reward
 from sft.config import Settings
 
@@ -77,26 +78,29 @@ class RewardConfig(Settings):
 
 @dataclass(frozen=True)
 class Answer:
-    """sql as extracted from the text; finished: the model ended it by itself."""
+    """sql as extracted from the text; finished: the model ended it by itself; before: its queries in earlier turns."""
 
     sql: str
     finished: bool
+    before: tuple[str, ...] = ()
 
 
 def answer_of(episode: Episode) -> Answer:
     """Its last one."""
-    return Answer(episode.sql, episode.finish_reason == "stop")
+    return Answer(episode.sql, episode.finish_reason == "stop", episode.before)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One answer's verdict, its ungated parts by name, how many rows it returned, and whether it says too little."""
+    """One answer's verdict, its ungated parts by name, how many rows it returned, whether it says too little, and what
+    an agent is shown of it (`rl.observation`), where one is."""
 
     verdict: str
     parts: dict[str, float]
     rows: int = 0
     error: str = ""
     blind: bool = False
+    shown: str = ""
 
     @property
     def ex_strict(self) -> bool:
@@ -134,9 +138,15 @@ def short(name: str) -> str:
 class RewardWorker:
     """Judges groups: the plain class inside a reward actor. One sandbox child, gold results kept."""
 
-    def __init__(self, deadline_s: float, parts: Sequence[str] = tuple(PARTS), columns: Columns = "given") -> None:
-        """parts: names of those to compute (`RewardConfig.parts`)."""
-        self._judge = Judge(Limits(deadline_s=deadline_s), columns)
+    def __init__(
+        self,
+        deadline_s: float,
+        parts: Sequence[str] = tuple(PARTS),
+        columns: Columns = "given",
+        shown: tuple[int, int] | None = None,
+    ) -> None:
+        """parts: names of those to compute (`RewardConfig.parts`). shown: rows and characters of `Judged.shown`."""
+        self._judge, self._shown = Judge(Limits(deadline_s=deadline_s), columns), shown
         self._parts = {short(name): PARTS[name] if name in PARTS else _checked(name) for name in parts}
 
     def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:
@@ -159,9 +169,10 @@ class RewardWorker:
     def _judged(self, example: Example, answer: Answer, verdict: Verdict) -> Judged:
         execution = verdict.execution
         parts = {name: part(example, answer, verdict) for name, part in self._parts.items()}
+        shown = observed(execution, *self._shown) if self._shown else ""
         if execution is None:
-            return Judged(verdict.status, parts)
-        return Judged(verdict.status, parts, len(execution.rows), execution.error, is_blind(execution))
+            return Judged(verdict.status, parts, shown=shown)
+        return Judged(verdict.status, parts, len(execution.rows), execution.error, is_blind(execution), shown)
 
 
 def _checked(name: str) -> RewardPart:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cluster.pool import Pool
 from evaluation.benchmarks import Example
 from rl.reward import Answer, Judged, RewardConfig, RewardWorker, answer_of, group_rewards, overlong, short
-from rl.types import Group, Part
+from rl.types import Episode, Group, Part, Reward
 
 MAX_BATCH = 64
 """Questions that one reward actor judges in one call."""
@@ -20,8 +20,10 @@ MAX_BATCH = 64
 class PooledRewards:
     """Rewards from a pool of actors that execute SQL, a question at a time."""
 
-    def __init__(self, pool: Pool, config: RewardConfig, seed: int, max_tokens: int) -> None:
+    def __init__(self, pool: Pool, config: RewardConfig, seed: int, max_tokens: int, discount: float = 1.0) -> None:
+        """discount: share of a reward that is left after each further turn."""
         self.pool, self.config, self.seed, self.max_tokens = pool, config, seed, max_tokens
+        self.discount = discount
 
     def reward(self, part: Part) -> Part:
         """With K rewards per group. A question whose judging was lost twice earns 0 throughout: no signal, and
@@ -34,7 +36,8 @@ class PooledRewards:
     def _rewarded(self, group: Group, judged_K: Sequence[Judged]) -> Group:
         lengths_K = [overlong(len(e.token_ids), self.max_tokens, self.config) for e in group.episodes]
         seed = f"{self.seed}/{group.episodes[0].policy_step}/{group.example.id}"
-        return replace(group, rewards=group_rewards(judged_K, self.config, lengths_K, seed))
+        rewards = group_rewards(judged_K, self.config, lengths_K, seed)
+        return replace(group, rewards=discounted(rewards, group.episodes, self.discount))
 
     def judge(self, examples: Sequence[Example], answers: Sequence[Sequence[Answer]]) -> list[list[Judged]]:
         """Verdicts of the answers to each question, in order."""
@@ -49,7 +52,25 @@ class PooledRewards:
         ]
 
 
-def reward_pool(config: RewardConfig, quarantine: Path, worker: type[RewardWorker] = RewardWorker) -> Pool:
+def discounted(rewards: Sequence[Reward], episodes: Sequence[Episode], discount: float) -> list[Reward]:
+    """A reward of 1 after three turns is discount².
+
+    >>> answer = Episode.single(0, [5], [9], [-0.1], "stop", 0)
+    >>> [one.value for one in discounted([Reward(1.0, {}, "correct")], [answer.then(*answer.segments)], 0.9)]
+    [0.9]
+    """
+    if discount == 1:
+        return list(rewards)
+    pairs = zip(rewards, episodes, strict=True)
+    return [replace(reward, value=reward.value * discount ** (episode.turns - 1)) for reward, episode in pairs]
+
+
+def reward_pool(
+    config: RewardConfig,
+    quarantine: Path,
+    worker: type[RewardWorker] = RewardWorker,
+    shown: tuple[int, int] | None = None,
+) -> Pool:
     """The reward actors. A question whose judging costs two of them comes back as None; its answers go on file and are
     never run again."""
     return Pool(
@@ -57,6 +78,7 @@ def reward_pool(config: RewardConfig, quarantine: Path, worker: type[RewardWorke
         config.deadline_s,
         config.parts,
         config.columns,
+        shown,
         method="judge_groups",
         size=config.workers,
         name="reward",

@@ -25,6 +25,7 @@ from evaluation.errors import UserError
 from evaluation.stop import keeps
 from rl.config import RlConfig
 from rl.memory import require_disk
+from rl.run_and_repair import AgentConfig
 from rl.seconds import Clock
 from sft import finished
 from sft.policy import checkpoint
@@ -45,6 +46,7 @@ MAY_CHANGE: dict[str, Any] = {
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
 LATER = (
     "algorithm", "environment", "reward.extra", "reward.extra_weight", "learner.pair_beta", "learner.pairs",
+    *(f"agent.{name}" for name in AgentConfig.model_fields),
 )  # fmt: skip
 """Settings that checkpoints of earlier versions do not know: while they have their default they are no identity."""
 

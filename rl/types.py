@@ -38,7 +38,8 @@ class Episode:
 
     prompt_ids and the ids of segments are as the engine saw and sampled them, stop tokens included, never re-tokenised.
     log-probabilities: of each sampled id, full softmax at the sampling temperature. finish_reason: of the last answer,
-    "stop" or "length". policy_step: the policy version that sampled all of it. sql: of the last answer.
+    "stop" or "length". policy_step: the policy version that sampled all of it. sql: of the last answer; before: of the
+    earlier ones.
     """
 
     sample: int
@@ -47,6 +48,7 @@ class Episode:
     finish_reason: str
     policy_step: int
     sql: str = ""
+    before: tuple[str, ...] = ()
 
     @classmethod
     def single(

@@ -17,7 +17,8 @@ from graph.prompt import build_messages
 from graph.schema import Column, Schema, Table
 from rl.algorithms import algorithm
 from rl.config import RlConfig
-from rl.environment import Observation, Place, environment, play
+from rl.environment import Observation, Place, play
+from rl.environments import environment
 from rl.reward import Answer, RewardWorker, group_rewards
 from rl.types import Episode, Group, Part, Reward
 from sft.config import DataConfig

@@ -15,7 +15,7 @@ from rl.algorithms import algorithm
 from rl.canary import Canary
 from rl.config import RlConfig
 from rl.engines import Engine, Engines, ServedGenerator
-from rl.environment import environment
+from rl.environments import environment
 from rl.golds import dropped_before, useless, write_dropped
 from rl.learner import Learner
 from rl.learners import Learners
@@ -47,8 +47,11 @@ def assemble(
     places = stack.enter_context(reserved(held, config.engine.timeout_s))
     learners, engines = _learners_and_engines(config, where, places)
     print(f"{config.engine.replicas} engine ready, {len(train)} golds to check", flush=True)
-    pool = stack.enter_context(reward_pool(config.reward, run.directory / "quarantine.jsonl"))
-    rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens)
+    agent = config.agent if config.environment == "run_and_repair" else None
+    shown = (agent.rows, agent.characters) if agent else None
+    pool = stack.enter_context(reward_pool(config.reward, run.directory / "quarantine.jsonl", shown=shown))
+    discount = agent.discount if agent else 1.0
+    rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens, discount)
     decided = dropped_before(run.directory, run.saved, run.identity)
     dropped = useless(train, rewards) if decided is None else decided
     write_dropped(run.directory, run.identity, dropped)
@@ -59,7 +62,8 @@ def assemble(
         config.engine.mismatch_limit,
         bf16=config.model.dtype == "bfloat16" and (where.learner_gpus > 0 or detect().bf16),
     )
-    policy = EnginePolicy(engines, learners, encoder, config.rollout, canary, config.run.seed)
+    around = environment(config.environment).of(config, rewards.judge)
+    policy = EnginePolicy(engines, learners, encoder, config.rollout, canary, config.run.seed, around)
     watch = RunWatch(run, policy, rewards, dev)
     questions = ShuffledQuestions(train, config.rollout.questions, config.run.seed, dropped)
     return _recipe(config, questions, policy, rewards, watch), watch
@@ -74,7 +78,7 @@ def _recipe(
         rewards,
         algorithm(config.algorithm).of(config),
         watch,
-        environment(config.environment)(),
+        policy.environment,
         config.rollout.refills,
         config.rollout.staleness,
     )

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,19 @@ def test_a_long_text_full_of_tokens_takes_no_more_than_linear_passes():
     chat = Chat(byte_tokenizer(ALPACA, "<s> </s>", "</s>", ADDED))
     text = "<tool_call>[control_12]" * 5000
     assert chat.without_added_tokens(text) == "< tool_call>[ control_12]" * 5000
+
+
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "no end of a turn"])
+def test_a_second_question_follows_an_answer_as_the_template_writes_it(name):
+    chat = chat_like(name)
+    said = ["How many?", SQL, "no such table: singer <|im_end|>", "SELECT 2"]
+    turns = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
+    turns[2]["content"] = chat.without_added_tokens(said[2])
+    try:
+        whole = chat._render(turns[:3], add_generation_prompt=True)
+    except UserError:
+        return
+    tail = whole.partition(SQL)[2]
+    text = chat.tokenizer.decode([chat.end_id, *chat.reply_ids(said[2])])
+    ours, theirs = (re.sub(r"\s+|</?think>", "", one) for one in (text, tail))  # a thought that is closed is none
+    assert ours == theirs
