@@ -74,12 +74,22 @@ class LearnerConfig(Settings):
     clip_high: float = Field(0.28, gt=0, description="ratios above 1 + this are clipped")
     is_cap: float = Field(2.0, ge=1, description="largest importance weight of the surrogate reinforce")
     kl: float = Field(0.0, ge=0, description="weight of the KL to the frozen SFT adapter; 0 skips its forward pass")
+    kl_target: float = Field(0.0, ge=0, description="KL that learner.kl is adapted to, nats per token; 0: it is fixed")
+    adapt_clip: bool = Field(False, description="with kl_target: the clip range shrinks where the KL is above it, too")
     kl_estimator: KlEstimator = Field("k2", description="how that KL is estimated, each with its own gradient")
     entropy: float = Field(0.0, description="weight of the entropy bonus")
     pair_beta: float = Field(0.1, gt=0, description="dpo, ipo: how close pairs keep the policy to the reference")
     pairs: int = Field(2, ge=1, description="dpo, ipo: most pairs of a right and a wrong answer per group")
     timeout_s: float = Field(3600, gt=0, description="longest wait for one answer of a learner, seconds")
     max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
+
+    @model_validator(mode="after")
+    def _control_has_something_to_drive(self) -> LearnerConfig:
+        if self.kl_target and not (self.kl or self.adapt_clip):
+            raise ValueError("kl_target adapts the weight kl, which must be above 0 to begin with, or set adapt_clip")
+        if self.adapt_clip and not self.kl_target:
+            raise ValueError("adapt_clip needs kl_target: the KL to the reference that the clip range is adapted to")
+        return self
 
 
 class EvaluationConfig(Settings):

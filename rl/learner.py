@@ -20,6 +20,7 @@ from torch import Tensor
 
 from evaluation.errors import UserError
 from rl.algorithms.base import Algorithm
+from rl.algorithms.control import adapted
 from rl.algorithms.losses import Tokens
 from rl.config import LearnerConfig, RolloutConfig
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
@@ -97,6 +98,7 @@ class Learner:
             self.trained.values(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95)
         )
         self.skipped = 0  # updates in a row
+        self.factor = 1.0  # of the KL's weight
         self.ranks, self._now = Ranks(), _Step()
         self.model.train()
         _refuse_dropout(self.model)
@@ -155,7 +157,14 @@ class Learner:
                 self._update(step, now.samples / updates)
             release_memory()
         self._now = _Step()
-        return fresh | self._metrics(now, updates, step)
+        return fresh | self._controlled(self._metrics(now, updates, step), updates)
+
+    def _controlled(self, metrics: dict[str, float], updates: int) -> dict[str, float]:
+        """Adapts the factor to the KL of this step, the same on every rank."""
+        target = self.config.kl_target
+        if target and updates:
+            self.factor = adapted(self.factor, metrics["kl_reference"], target)
+        return metrics | ({"kl_factor": self.factor} if target else {})
 
     def _metrics(self, now: _Step, updates: int, step: int) -> dict[str, float]:
         names = (*SUMMED, *self.algorithm.means)
@@ -245,7 +254,8 @@ class Learner:
         advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
         reference_N = self._reference(packed) if self.algorithm.reference else None
         log_probs_N, entropy_N = self._log_probs(packed)
-        return Tokens(log_probs_N, behaviour_N, advantages_N, weights_N, answers_N, reference_N, entropy_N)
+        fixed = behaviour_N, advantages_N, weights_N, answers_N
+        return Tokens(log_probs_N, *fixed, reference_N, entropy_N, self.factor)
 
     def _count(self, tokens: Tokens, metrics: dict[str, float]) -> None:
         totals = self._now.totals
@@ -331,7 +341,7 @@ class Learner:
         """Everything that a resumed run needs, as files by name: safetensors and JSON, which cannot execute code."""
         tensors, scalars = flatten_optimizer(self.optimizer.state_dict())
         weights = {name: parameter.detach() for name, parameter in self.trained.items()}
-        record = {"optimizer": scalars, "skipped": self.skipped}
+        record = {"optimizer": scalars, "skipped": self.skipped, "factor": self.factor}
         return {
             "trained.safetensors": pack_tensors(weights),
             "optimizer.safetensors": pack_tensors(tensors | {"torch_rng": torch.get_rng_state()}),
@@ -350,7 +360,7 @@ class Learner:
             for name, parameter in self.trained.items():
                 parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, tensors, record["optimizer"])
-        self.skipped = record.get("skipped", 0)
+        self.skipped, self.factor = record.get("skipped", 0), record.get("factor", 1.0)
 
 
 def _refuse_dropout(model: torch.nn.Module) -> None:

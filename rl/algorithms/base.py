@@ -56,7 +56,7 @@ class Algorithm:
     @property
     def reference(self) -> bool:
         """Whether the loss reads log-probabilities of the frozen adapter that the run starts from."""
-        return self.learner.kl > 0
+        return self.learner.kl > 0 or self.learner.kl_target > 0
 
     @property
     def learns_all(self) -> bool:
@@ -96,4 +96,8 @@ class Algorithm:
         from rl.algorithms.losses import LossTerms, policy_loss
 
         terms = LossTerms(**{field.name: getattr(self.learner, field.name) for field in fields(LossTerms)})
+        terms = replace(terms, kl=terms.kl * tokens.factor)
+        if self.learner.adapt_clip:
+            clips = terms.clip_low / tokens.factor, terms.clip_high / tokens.factor
+            terms = replace(terms, clip_low=min(0.99, clips[0]), clip_high=clips[1])
         return policy_loss(*tokens.fixed, terms, tokens.reference_N, tokens.entropy_N, tokens.answers_N)
