@@ -17,6 +17,7 @@ class AlarmConfig(Settings):
     action: Literal["warn", "stop"] = Field("warn", description="say it, or end the run")
     mismatch: float = Field(0.05, ge=0, description="largest mean |Δ log-prob| of engine and learner, nats")
     kl: float = Field(0.0, ge=0, description="largest mean KL to the reference policy, nats per token")
+    value_loss: float = Field(10.0, ge=0, description="ppo: largest loss of the critic")
     entropy: float = Field(0.01, ge=0, description="smallest entropy of the samples, nats per token")
     one_verdict: float = Field(0.95, ge=0, le=1, description="largest share of samples with the same verdict")
     no_signal: float = Field(0.95, ge=0, le=1, description="share of groups without both right and wrong answers")
@@ -63,7 +64,7 @@ _TOO_EASY = "the questions are too easy by now; take harder ones, raise rollout.
 def _beyond(config: AlarmConfig, row: Mapping[str, Any]) -> dict[str, str]:
     """Bound -> what is beyond it."""
     verdict, share = _commonest(row["verdicts"])
-    kl = row.get("kl_reference", 0.0)
+    kl, critic = row.get("kl_reference", 0.0), row.get("value_loss", 0.0)
     # samples of an older policy differ by what was learned since; the canary compares the same policy
     mismatch = row.get("canary" if row.get("lag") else "mismatch", 0.0)
     nothing, wrong, right = (row.get(name, 0.0) for name in ("no_signal", "none_correct", "all_correct"))
@@ -77,6 +78,11 @@ def _beyond(config: AlarmConfig, row: Mapping[str, Any]) -> dict[str, str]:
             config.kl and not kl <= config.kl,
             f"the KL to the reference is {kl:.3f} nats per token (alarm.kl = {config.kl}): raise learner.kl or lower "
             "learner.learning_rate",
+        ),
+        "value_loss": (
+            config.value_loss and not critic <= config.value_loss,
+            f"the critic diverges, its loss is {critic:.3g} (alarm.value_loss = {config.value_loss}): lower "
+            "learner.learning_rate or learner.value_weight",
         ),
         "entropy": (
             config.entropy and not row["entropy"] >= config.entropy,

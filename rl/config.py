@@ -65,6 +65,7 @@ class LearnerConfig(Settings):
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
+    passes: int = Field(1, ge=1, le=100, description="passes over a batch of groups")
     token_budget: int = Field(8192, ge=64, description="tokens per micro-batch")
     gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
     aggregation: Aggregation = Field("token_mean", description="what each token of an answer weighs in the loss")
@@ -80,6 +81,10 @@ class LearnerConfig(Settings):
     entropy: float = Field(0.0, description="weight of the entropy bonus")
     pair_beta: float = Field(0.1, gt=0, description="dpo, ipo: how close pairs keep the policy to the reference")
     pairs: int = Field(2, ge=1, description="dpo, ipo: most pairs of a right and a wrong answer per group")
+    gamma: float = Field(1.0, gt=0, le=1, description="ppo: discount of each token")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="ppo: 0 trusts the critic, 1 the reward alone")
+    value_weight: float = Field(0.5, gt=0, description="ppo: weight of the value loss")
+    value_clip: float = Field(0.2, gt=0, description="ppo: how far an update may move a value")
     timeout_s: float = Field(3600, gt=0, description="longest wait for one answer of a learner, seconds")
     max_skipped: int = Field(3, ge=1, description="updates in a row without a finite gradient that end the run")
 

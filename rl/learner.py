@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,16 @@ from bitsandbytes.optim import PagedAdamW8bit
 from torch import Tensor
 
 from evaluation.errors import UserError
+from rl.algorithms.advantages import EPSILON
 from rl.algorithms.base import Algorithm
 from rl.algorithms.control import adapted
 from rl.algorithms.losses import Tokens
+from rl.algorithms.ppo import Estimates, estimates, value_loss
 from rl.config import LearnerConfig, RolloutConfig
+from rl.critic import Critic
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
-from rl.types import Episode, Group
+from rl.types import Episode, Group, Segment
 from sft.config import LoraConfig, ModelConfig
 from sft.policy.answers import answer_scores
 from sft.policy.base import PolicyVersion, keep_input_dtype, load_model, publish
@@ -54,6 +57,7 @@ class _Step:
     seconds: float = 0.0
     first: Group | None = None
     waiting: list[Group] = field(default_factory=list)
+    estimates: dict[int, Estimates] = field(default_factory=dict)
     totals: Totals = field(default_factory=lambda: defaultdict(float))
 
 
@@ -94,6 +98,10 @@ class Learner:
         if config.gradient_checkpointing:
             self.model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        self.critic = Critic(self.model, adapter) if self.algorithm.critic else None
+        if self.critic is not None:
+            self.trained |= self.critic.trained
+            self._activate()
         self.optimizer = PagedAdamW8bit(
             self.trained.values(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95)
         )
@@ -134,7 +142,7 @@ class Learner:
             now.first = now.first or next(iter(groups), None)
             useful = [group for group in groups if self.algorithm.learns_all or group.has_gradient]
             now.useful += len(useful)
-            if self.config.minibatches == 1:
+            if self.config.minibatches == self.config.passes == 1 and self.critic is None:
                 self._accumulate(useful)
             else:
                 now.waiting += useful
@@ -146,15 +154,17 @@ class Learner:
         """
         now = self._now
         with self._clock():
-            updates = min(self.config.minibatches, int(self.ranks.sum([now.useful])[0]))
+            parts = min(self.config.minibatches, int(self.ranks.sum([now.useful])[0]))
+            updates = parts * self.config.passes
+            self._estimate(now.waiting)
             if not updates and now.first:  # engine and learner are compared every step, also with nothing to learn
                 self._compare([now.first])
             fresh = self._mismatch()
             for m in range(updates):
-                self._accumulate(now.waiting[m::updates])
+                self._accumulate(now.waiting[m % parts :: parts])
                 if m == 0:  # later minibatches also differ from the engine by what the earlier ones taught
                     fresh = self._mismatch()
-                self._update(step, now.samples / updates)
+                self._update(step, now.samples / parts)
             release_memory()
         self._now = _Step()
         return fresh | self._controlled(self._metrics(now, updates, step), updates)
@@ -202,6 +212,9 @@ class Learner:
             chosen = [kept[i] for i in batch]
             self._now.learned += sum(map(self.algorithm.size, chosen))
             self._loss(chosen).backward()
+            if self.critic is not None:  # apart: recomputation in a backward pass needs the adapter of its forward one
+                self._value_loss(self.critic, chosen).backward()
+                self._activate()
 
     def _rows(self, groups: Sequence[Group]) -> list[Group]:
         """What is computed as one row: a group behind its prompt, or each answer of it as a group of its own."""
@@ -248,7 +261,11 @@ class Learner:
             for group in groups
             for episode, advantage in zip(group.episodes, group.advantages, strict=True)
         ]
-        per_token = [(advantage, weight, lp) for e, advantage, weight in per_answer for lp in e.log_probs]
+        per_token = [
+            (advantage_t, weight, lp)
+            for e, advantage, weight in per_answer
+            for advantage_t, lp in zip(self._advantages(e, advantage), e.log_probs, strict=True)
+        ]
         lengths = torch.tensor([len(e.token_ids) for e, _, _ in per_answer], device=self.device)
         answers_N = torch.arange(len(per_answer), device=self.device).repeat_interleave(lengths)
         advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
@@ -256,6 +273,56 @@ class Learner:
         log_probs_N, entropy_N = self._log_probs(packed)
         fixed = behaviour_N, advantages_N, weights_N, answers_N
         return Tokens(log_probs_N, *fixed, reference_N, entropy_N, self.factor)
+
+    def _advantages(self, episode: Episode, advantage: float) -> Sequence[float]:
+        known = self._now.estimates.get(id(episode))
+        return [advantage] * len(episode.token_ids) if known is None else known.advantages
+
+    def _estimate(self, groups: Sequence[Group]) -> None:
+        """Advantages and returns of all that the step learns from, by the critic as it is before the first update; the
+        advantages with mean 0 and deviation 1 over the step."""
+        if self.critic is None:
+            return
+        found = self._now.estimates
+        for group in self._rows([kept for group in groups if (kept := self.algorithm.learned(group)).episodes]):
+            # a token behind an answer that was cut: what predicts it has seen all of the answer
+            cut = [e.finish_reason == "length" for e in group.episodes]
+            longer = [e.then(Segment([e.ids[-1]], [0.0])) if c else e for e, c in zip(group.episodes, cut, strict=True)]
+            with torch.no_grad():
+                values_N = self._values(self.critic, [replace(group, episodes=longer)])
+            sizes = [len(e.token_ids) for e in longer]
+            for e, c, reward, values in zip(
+                group.episodes, cut, group.rewards, values_N.split(sizes), strict=True
+            ):
+                known, *beyond = (values[:-1].tolist(), float(values[-1])) if c else (values.tolist(), 0.0)
+                found[id(e)] = estimates(known, reward.value, self.config.gamma, self.config.gae_lambda, *beyond)
+        flat = [a for one in found.values() for a in one.advantages]
+        count, total, squares = self.ranks.sum([len(flat), sum(flat), sum(a * a for a in flat)])
+        mean = total / max(1.0, count)
+        deviation = max(0.0, squares / max(1.0, count) - mean * mean) ** 0.5 + EPSILON
+        for key, one in found.items():
+            found[key] = replace(one, advantages=[(a - mean) / deviation for a in one.advantages])
+
+    def _values(self, critic: Critic, groups: Sequence[Group]) -> Tensor:
+        packed = pack([g.episodes for g in self._rows(groups)]).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            values_N = critic.values(packed, self.packing)
+        if not torch.is_grad_enabled():
+            self._activate()
+        return values_N
+
+    def _value_loss(self, critic: Critic, groups: Sequence[Group]) -> Tensor:
+        """This micro-batch's weighted sum."""
+        episodes = [e for group in groups for e in group.episodes]
+        known = [self._now.estimates[id(e)] for e in episodes]
+        old_N, returns_N = (
+            torch.tensor([value for one in column for value in one], device=self.device)
+            for column in ([one.values for one in known], [one.returns for one in known])
+        )
+        weights = [self.algorithm.weight(e) for e in episodes for _ in e.token_ids]
+        loss_N = value_loss(self._values(critic, groups), old_N, returns_N, self.config.value_clip)
+        self._now.totals["value_loss"] += float(loss_N.detach().sum())
+        return self.config.value_weight * (torch.tensor(weights, device=self.device) * loss_N).sum()
 
     def _count(self, tokens: Tokens, metrics: dict[str, float]) -> None:
         totals = self._now.totals
@@ -305,10 +372,14 @@ class Learner:
         self.model.set_adapter(REFERENCE)
         with torch.no_grad():
             log_probs_N = self._log_probs(packed)[0]
+        self._activate()
+        return log_probs_N
+
+    def _activate(self) -> None:
+        """The policy is what computes, and all that is trained has gradients."""
         self.model.set_adapter("default")
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name in self.trained)
-        return log_probs_N
 
     def _log_probs(self, packed: PackedBatch) -> tuple[Tensor, Tensor]:
         """log π and entropy at the N answer tokens, fp32, at the sampling temperature."""

@@ -1,4 +1,4 @@
-"""What goes wrong in the other methods: pairs, and fine-tuning on what was right."""
+"""What goes wrong in the other methods: pairs, fine-tuning on what was right, a critic, several turns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ PAIRS = "tests/rl/test_pairs.py::"
 BY_HAND = PAIRS + "test_the_loss_of_a_pair_by_hand"
 AS_TRL = PAIRS + "test_the_loss_is_that_of_trl_on_the_same_pairs_however_they_are_batched"
 HARDEST = PAIRS + "test_the_hardest_pair_is_the_least_likely_right_answer_with_the_likeliest_wrong_one"
+
+PPO = "tests/rl/test_ppo.py::"
+AGENT = "tests/rl/test_run_and_repair.py::"
 
 MUTATIONS = (
     Mutation(
@@ -57,5 +60,67 @@ MUTATIONS = (
         "float(reward.correct and ids not in seen)",
         "float(ids not in seen)",
         (PAIRS + "test_rejection_fine_tuning_is_the_mean_cross_entropy_of_the_distinct_right_answers",),
+    ),
+    Mutation(
+        "ppo",
+        "nothing lies behind an answer that was cut",
+        "rl/algorithms/ppo.py",
+        "advantages, later, following = list[float](), 0.0, beyond",
+        "advantages, later, following = list[float](), 0.0, 0.0",
+        (
+            PPO + "test_an_answer_that_was_cut_is_worth_what_the_critic_expects_behind_it",
+            PPO + "test_the_state_behind_a_cut_answer_has_seen_all_of_it",
+        ),
+    ),
+    Mutation(
+        "ppo",
+        "λ discounts the value instead of the advantage",
+        "rl/algorithms/ppo.py",
+        "later = delta + gamma * gae_lambda * later",
+        "later = delta + gamma * later",
+        (PPO + "test_advantages_of_two_tokens_by_hand",),
+    ),
+    Mutation(
+        "ppo",
+        "a clipped value is the smaller loss",
+        "rl/algorithms/ppo.py",
+        "torch.maximum((values_N - returns_N)",
+        "torch.minimum((values_N - returns_N)",
+        (PPO + "test_a_value_that_moves_further_than_the_clip_gains_nothing",),
+    ),
+    Mutation(
+        "ppo",
+        "the critic computes with the policy's adapter",
+        "rl/critic.py",
+        "self.model.set_adapter(NAME)",
+        'self.model.set_adapter("default")',
+        (PPO + "test_the_value_loss_has_a_gradient_in_the_critic_alone",),
+    ),
+    Mutation(
+        "agent",
+        "what was read is learned",
+        "rl/packing.py",
+        "(s.ids, s.log_probs is not None)",
+        "(s.ids, True)",
+        (
+            "tests/rl/test_packing.py::"
+            "test_packed_turns_give_the_log_probs_of_separate_sequences_and_what_is_read_is_not_learned",
+        ),
+    ),
+    Mutation(
+        "agent",
+        "a query that is stood by is answered again",
+        "rl/run_and_repair.py",
+        "if not _stands_by(pair[1])}",
+        "}",
+        (AGENT + "test_an_error_is_shown_and_a_query_that_is_stood_by_ends_the_episode",),
+    ),
+    Mutation(
+        "agent",
+        "every turn is paid in full",
+        "rl/rewards.py",
+        "discount ** (episode.turns - 1)",
+        "discount**0",
+        (AGENT + "test_a_later_turn_is_paid_less_and_a_first_one_in_full",),
     ),
 )

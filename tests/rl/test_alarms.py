@@ -14,6 +14,7 @@ HEALTHY: dict[str, Any] = {"mismatch": 0.001, "entropy": 0.4, "verdicts": {"corr
         ({"verdicts": {"error": 96, "wrong": 4}}, "96% of the samples have the verdict 'error'"),
         ({"entropy": 0.001}, "the entropy is 0.0010 nats"),
         ({"mismatch": float("nan")}, "engine and learner differ by nan"),
+        ({"value_loss": float("nan")}, "the critic diverges, its loss is nan"),
         ({"kl_reference": 0.7}, "the KL to the reference is 0.700"),
         ({"correct": 0.0}, "no answer is right (alarm.no_right): the questions are too hard for this policy"),
         (
