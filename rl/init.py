@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import shutil
@@ -128,11 +129,11 @@ def check_database_file(database: Path) -> None:
 
 def dataset(database: Path, files: Sequence[Path], wanted: int | None) -> Dataset:
     """The questions that are given and those that are proposed, in train and dev. wanted: to propose; None: enough."""
-    schema = schema_from_sqlite(database)
-    pairs = checked_pairs(files, schema.name, str(database)) if files else Pairs(())
+    schema, workers = schema_from_sqlite(database), min(8, os.cpu_count() or 1)
+    pairs = checked_pairs(files, schema.name, str(database), workers) if files else Pairs(())
     count = max(0, ENOUGH - len(pairs.kept)) if wanted is None else wanted
     asked = {example.question for example in pairs.kept}
-    more = [example for example in proposed(str(database), schema, count) if example.question not in asked]
+    more = [example for example in proposed(str(database), schema, count, workers) if example.question not in asked]
     train, dev = split([*pairs.kept, *more], schema)
     if not train or not dev:
         raise UserError(
@@ -148,7 +149,8 @@ def print_dataset(data: Dataset) -> None:
     print(f"{data.schema.name}: {len(tables)} tables, {columns} columns, {len(data.schema.foreign_keys)} foreign keys")
     if pairs.total:
         weak = f", {len(pairs.weak)} of them with an answer that says little" if pairs.weak else ""
-        print(f"pairs: {len(pairs.kept)} of {pairs.total} kept{weak}")
+        elsewhere = f"; {pairs.elsewhere:,} more are about other databases" if pairs.elsewhere else ""
+        print(f"pairs: {len(pairs.kept):,} of {pairs.total:,} kept{weak}{elsewhere}")
     for fault in (shown := problems(data))[:_SHOWN]:
         print(f"  {fault}")
     if len(shown) > _SHOWN:

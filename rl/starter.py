@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,12 @@ from typing import Any
 
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
+from rl.config import RlConfig
+from sft.config import SftConfig
 from sft.policy.adapter import read_config
 from sft.policy.model_files import PROJECT, context_length, local_model
 from sft.policy.provenance import FILE as CARD
+from sft.settings.file import validate
 
 BUNDLED = "sft/tiny"
 SAMPLES = 8
@@ -147,7 +151,10 @@ def _up(number: float, step: int) -> int:
 
 
 def configs(name: str, folder: Path, start: Start, prompts: Prompts, train: int) -> dict[str, str]:
-    """File name -> text of the configs of SFT and RL. train: the number of training questions."""
+    """File name -> text of the configs of SFT and RL. train: the number of training questions.
+
+    UserError: the adapter to begin with has a rank that is not trained here.
+    """
     size = start.size
     values = {
         "name": name,
@@ -176,7 +183,10 @@ def configs(name: str, folder: Path, start: Start, prompts: Prompts, train: int)
         "token_budget": max(size.token_budget, _up(prompts.longest + prompts.answer, 64)),
         "rl_budget": max(size.token_budget, _up(prompts.longest + SAMPLES * prompts.answer_room, 64)),
     }
-    return {"sft.toml": _aligned(_SFT.format_map(values)), "rl.toml": _aligned(_RL.format_map(values))}
+    texts = {"sft.toml": _aligned(_SFT.format_map(values)), "rl.toml": _aligned(_RL.format_map(values))}
+    validate(SftConfig, tomllib.loads(texts["sft.toml"]), "sft.toml")  # an adapter may have what we do not train
+    validate(RlConfig, tomllib.loads(texts["rl.toml"]), "rl.toml")
+    return texts
 
 
 def _toml(text: str) -> str:

@@ -26,7 +26,8 @@ DATABASES = tuple(
 def read(record: Record, number: str, source: Source) -> list[Example]:
     """The usual names of each part, whatever their case and punctuation; a lone database needs no db_id."""
     found = {"".join(filter(str.isalnum, str(name))).lower(): value for name, value in record.items()}
-    part = {name: first(found, known) for name, known in NAMES.items()}
+    texts = {name: value for name, value in found.items() if isinstance(value, str)}  # Spider's "sql" is a parsed tree
+    part = {name: first(texts, known) or first(found, known) for name, known in NAMES.items()}
     for name in ("question", "sql"):
         if not isinstance(part[name], str):
             given = f"it has {', '.join(map(str, record)) or 'no fields'}; known: {', '.join(NAMES[name][:4])}, …"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from evaluation.databases.sandbox import Limits, Sandbox
@@ -17,7 +18,6 @@ from evaluation.tiny.rows import Rows
 from graph.build import joins
 from graph.linearize import identifier
 from graph.schema import ForeignKey, Schema
-from graph.schema import Table as Described
 from graph.targets import name_words, singular
 
 SAMPLED = 300  # rows of a table, the first: enough to draw values from
@@ -32,119 +32,111 @@ _UNITS = re.compile(r"\(([^()]*)\)")
 Cells = dict[str, tuple[Any, ...]]  # column as the schema spells it -> its cells in the order of the rows
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What is known of the tables that have rows. primary: a key of one column; keys: joins to such keys."""
+
+    schema: Schema
+    cells: dict[str, Cells]
+    primary: dict[str, str]
+    keys: tuple[ForeignKey, ...]
+
+    def pointing(self, table: str) -> dict[str, ForeignKey]:
+        """The table's columns that are such joins."""
+        return {key.columns[0]: key for key in self.keys if key.table == table}
+
+    def unasked(self, table: str) -> set[str]:
+        """Columns that point to rows, or number them together with others: nothing to sum up or to compare."""
+        described = self.schema.table(table)
+        primary = [column.name for column in described.columns if column.primary_key]
+        foreign = [name for key in self.schema.foreign_keys if key.table == described.name for name in key.columns]
+        return {*foreign, *(primary if len(primary) > 1 else ())}
+
+    def bridge(self, table: str) -> tuple[ForeignKey, ...]:
+        """The two joins of a table without a key of its own that hangs two others together; () for any other."""
+        own = tuple(self.pointing(table).values())
+        two = len(own) == 2 and own[0].parent != own[1].parent
+        return own if two and table not in self.primary and all(key.parent != table for key in self.keys) else ()
+
+
 def described(database: str, schema: Schema) -> tuple[Domain, Rows]:
     """The domain and the rows that its questions are made of. Views, and tables without rows, are left out."""
-    cells = _sample(database, schema)
-    tables = {name: table for name in cells if (table := schema.table(name))}
-    keys = _keys(schema, tables, cells)
-    bridges = {name: ends for name in tables if (ends := _bridge_ends(tables[name], keys))}
-    links = [key for key in keys if key.table not in bridges]
-    made = {name: _table(schema, tables[name], cells[name], keys, name in bridges) for name in tables}
-    domain = Domain(
-        schema.name,
-        tuple(table for table, _ in made.values()),
-        tuple(_link(key, tables) for key in links),
-        tuple(_bridge(*ends) for ends in bridges.values()),
-    )
-    return domain, {table.name: rows for table, rows in made.values()}
+    found = _found(schema, _sample(database, schema))
+    bridges = {name: ends for name in found.cells if (ends := found.bridge(name))}
+    made = [_table(found, name, name in bridges) for name in found.cells]
+    links = tuple(_link(key) for key in found.keys if key.table not in bridges)
+    domain = Domain(schema.name, tuple(table for table, _ in made), links, tuple(_bridge(*e) for e in bridges.values()))
+    return domain, {table.name: rows for table, rows in made}
 
 
 def _sample(database: str, schema: Schema) -> dict[str, Cells]:
     """The first rows of each table, by column; nothing of one that has none or takes too long."""
     asked = [table for table in schema.tables if not table.is_view]
-    queries = [
-        f"SELECT * FROM (SELECT {_columns(table)} FROM {identifier(table.name)} LIMIT {SAMPLED})" for table in asked
-    ]
+    columns = [", ".join(identifier(column.name) for column in table.columns) for table in asked]
+    queries = [f"SELECT {c} FROM {identifier(t.name)} LIMIT {SAMPLED}" for t, c in zip(asked, columns, strict=True)]
     with Sandbox(Limits(deadline_s=5.0)) as sandbox:
-        found = sandbox.execute([(database, query) for query in queries])
+        answers = sandbox.execute([(database, query) for query in queries])
     return {
-        table.name: dict(zip((c.name for c in table.columns), zip(*ran.rows, strict=True), strict=True))
-        for table, ran in zip(asked, found, strict=True)
-        if ran.rows
+        table.name: dict(zip((c.name for c in table.columns), zip(*answer.rows, strict=True), strict=True))
+        for table, answer in zip(asked, answers, strict=True)
+        if answer.rows
     }
 
 
-def _columns(table: Described) -> str:
-    return ", ".join(identifier(column.name) for column in table.columns)
-
-
-def _key(table: Described) -> str | None:
-    """The column that is the table's key, alone."""
-    keys = [column.name for column in table.columns if column.primary_key]
-    return keys[0] if len(keys) == 1 else None
-
-
-def _keys(schema: Schema, tables: dict[str, Described], cells: dict[str, Cells]) -> list[ForeignKey]:
-    """Joins of one column to the key of another table, one per column; declared ones first."""
-    values = {
-        (name, column): frozenset(str(cell) for cell in column_cells if cell is not None)
-        for name, columns in cells.items()
+def _found(schema: Schema, cells: dict[str, Cells]) -> _Found:
+    """Declared keys and joins, then those that names and cells suggest; one join per column, none to its own table."""
+    texts = {
+        (table, column): frozenset(str(cell) for cell in column_cells if cell is not None)
+        for table, columns in cells.items()
         for column, column_cells in columns.items()
     }
-    found: dict[tuple[str, str], ForeignKey] = {}
-    for join in joins(schema, values=values):
-        key = join.key
-        if len(key.columns) == 1 and {key.table, key.parent} <= tables.keys() and key.table != key.parent:
-            parent_key = _key(tables[key.parent])
-            if parent_key == key.parent_columns[0] and key.columns[0] != _key(tables[key.table]):
-                found.setdefault((key.table, key.columns[0]), key)
-    return list(found.values())
+    primary: dict[str, str] = {}
+    for table in (schema.table(name) for name in cells):
+        names = [column.name for column in table.columns if column.primary_key]
+        primary |= {table.name: names[0]} if len(names) == 1 else {}
+    keys: dict[tuple[str, str], ForeignKey] = {}
+    for key in (join.key for join in joins(schema, values=texts)):
+        if len(key.columns) > 1 or not {key.table, key.parent} <= cells.keys() or key.table == key.parent:
+            continue
+        (column,), (target,) = key.columns, key.parent_columns
+        if key.parent not in primary and _tells_rows(cells[key.parent][target]):
+            primary[key.parent] = target
+        if primary.get(key.parent) == target and primary.get(key.table) != column:
+            keys.setdefault((key.table, column), key)
+    return _Found(schema, cells, primary, tuple(keys.values()))
 
 
-def _parts_of_keys(table: Described, schema: Schema) -> set[str]:
-    """Columns that point to rows, or number them together with others: nothing to sum up or to compare."""
-    primary = [column.name for column in table.columns if column.primary_key]
-    foreign = [name for key in schema.foreign_keys if key.table == table.name for name in key.columns]
-    return {*foreign, *(primary if len(primary) > 1 else ())}
+def _tells_rows(cells: Sequence[Any]) -> bool:
+    return None not in cells and len(set(cells)) == len(cells)
 
 
-def _bridge_ends(table: Described, keys: list[ForeignKey]) -> tuple[ForeignKey, ForeignKey] | None:
-    """The two keys of a table that has no key of its own and joins two others."""
-    own = [key for key in keys if key.table == table.name]
-    pointed_at = any(key.parent == table.name for key in keys)
-    if _key(table) or pointed_at or len(own) != 2 or own[0].parent == own[1].parent:
-        return None
-    return own[0], own[1]
-
-
-def _table(
-    schema: Schema, table: Described, cells: Cells, keys: list[ForeignKey], bridge: bool
-) -> tuple[Table, list[Any]]:
-    """The table in words, and its rows in the order of its columns."""
-    pointing = {key.columns[0] for key in keys if key.table == table.name}
-    numbering = _parts_of_keys(table, schema)
-    key, (one, many) = _key(table), _nouns(table.name)
+def _table(found: _Found, name: str, bridge: bool) -> tuple[Table, list[Any]]:
+    """The table in words, and its rows in the order of its columns: key, joins, the rest."""
+    cells, key, pointing = found.cells[name], found.primary.get(name), found.pointing(name)
     height = len(next(iter(cells.values())))
-    columns, values = [Column(identifier(key or ROWID), "id")], [cells[key] if key else tuple(range(height))]
-    if bridge:
-        columns, values = [], []
-    title = None if bridge else _title(table, cells)
-    for name in (column.name for column in table.columns if column.name not in numbering or column.name in pointing):
-        kind: Kind | None = "fk" if name in pointing else "name" if name == title else _kind(name, cells[name])
-        if kind and (name != key or kind == "name"):
-            columns.append(_column(name, kind, cells[name], table.name))
-            values.append(cells[name])
-    ordered = sorted(
-        range(len(columns)), key=lambda i: ("id", "fk").index(k) if (k := columns[i].kind) in ("id", "fk") else 2
-    )
-    rows = list(zip(*(values[i] for i in ordered), strict=True)) if columns else []
-    return Table(identifier(table.name), (one,), (many,), tuple(columns[i] for i in ordered), len(rows), bridge), rows
+    columns = [] if bridge else [(Column(identifier(key or ROWID), "id"), cells[key] if key else tuple(range(height)))]
+    columns += [(_column(column, "fk", cells[column], name), cells[column]) for column in pointing]
+    title = None if bridge else _title(cells)
+    for column in (column for column in cells if column not in found.unasked(name) | pointing.keys()):
+        kind: Kind | None = "name" if column == title else None if column == key else _kind(column, cells[column])
+        if kind:
+            columns.append((_column(column, kind, cells[column], name), cells[column]))
+    rows = list(zip(*(values for _, values in columns), strict=True))
+    one, many = _nouns(name)
+    return Table(identifier(name), (one,), (many,), tuple(c for c, _ in columns), len(rows), bridge), rows
 
 
-def _title(table: Described, cells: Cells) -> str | None:
-    """The text column whose cells name the rows: all different, and no code, address or long text."""
-    fitting: list[tuple[bool, int, str]] = []
-    for name, column in cells.items():
-        texts = [cell for cell in column if isinstance(cell, str)]
-        distinct = len(set(texts))
-        words = set(name_words(name))
-        if len(texts) != len(column) or len(texts) < 3 or not all(map(_sayable, texts)) or words & _CODED:
+def _title(cells: Cells) -> str | None:
+    """The text column that names the rows best: mostly different, called a name; no code, address or long text."""
+    fitting: list[tuple[bool, bool, int, str]] = []
+    for place, (name, column) in enumerate(cells.items()):
+        texts, words = [cell for cell in column if isinstance(cell, str)], set(name_words(name))
+        if len(texts) < max(3, len(column)) or words & _CODED or not all(map(_sayable, texts)):
             continue
-        if any(_DATE.match(text) or "@" in text for text in texts):
-            continue
-        if distinct == len(texts) or (words & _NAMING and distinct >= 0.9 * len(texts)):
-            fitting.append((not words & _NAMING, len(fitting), name))
-    return min(fitting)[2] if fitting else None
+        distinct = len(set(texts)) / len(texts)
+        if distinct >= 0.5 and not any(_DATE.match(text) or "@" in text for text in texts):
+            fitting.append((distinct < 0.9, not words & _NAMING, place, name))
+    return min(fitting)[-1] if fitting else None
 
 
 def _sayable(cell: str) -> bool:
@@ -208,7 +200,7 @@ def _nouns(table: str) -> tuple[str, str]:
     return one, plural(one)
 
 
-def _link(key: ForeignKey, tables: dict[str, Described]) -> Link:
+def _link(key: ForeignKey) -> Link:
     """Said by the parent alone where the column is named after it, by the column's own word elsewhere."""
     words = [word for word in name_words(key.columns[0]) if word not in ("id", "code", "key", "sku")]
     role = " ".join(words)

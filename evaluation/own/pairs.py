@@ -31,11 +31,12 @@ Found = tuple[str, Example]  # where it stands, the pair
 @dataclass(frozen=True)
 class Pairs:
     """kept: those that run; faults: where another stands, and what is wrong with it; weak: where one that is kept
-    stands, and why its answer says little."""
+    stands, and why its answer says little; elsewhere: how many are about other databases."""
 
     kept: tuple[Example, ...]
     faults: tuple[Fault, ...] = ()
     weak: tuple[Fault, ...] = ()
+    elsewhere: int = 0
 
     @property
     def total(self) -> int:
@@ -45,9 +46,9 @@ class Pairs:
 def checked_pairs(files: Sequence[Path], db_id: str, database: str, workers: int = 1) -> Pairs:
     """The pairs of all files, on this database. UserError: a file cannot be read, or none of its pairs is of use."""
     items = [item for file in files for item in _read(file, db_id)]
-    found = _about([item for item in items if not isinstance(item, Fault)], db_id)
-    faults = [item for item in (*items, *found) if isinstance(item, Fault)]
-    pairs = [item for item in found if not isinstance(item, Fault)]
+    faults = [item for item in items if isinstance(item, Fault)]
+    found = [item for item in items if not isinstance(item, Fault)]
+    pairs = _about(found, db_id)
     examples = [replace(e, id=str(i), db_id=db_id, database=database) for i, (_, e) in enumerate(pairs)]
     reports = {int(row["id"]): row for row in check(examples, workers)}
     told = {i: Fault(pairs[i][0], row["error"] or _said(row["problems"])) for i, row in reports.items()}
@@ -55,8 +56,9 @@ def checked_pairs(files: Sequence[Path], db_id: str, database: str, workers: int
     faults += [told[i] for i in sorted(dropped)]
     kept = [replace(example, id=pairs[i][1].id) for i, example in enumerate(examples) if i not in dropped]
     if not kept:
-        raise UserError(_all_wrong(files, faults, database))
-    return Pairs(tuple(kept), tuple(faults), tuple(told[i] for i in sorted(told.keys() - dropped)))
+        raise UserError(_all_wrong(files, faults, found, database))
+    weak = tuple(told[i] for i in sorted(told.keys() - dropped))
+    return Pairs(tuple(kept), tuple(faults), weak, len(found) - len(pairs))
 
 
 def _said(problems: Sequence[Problem]) -> str:
@@ -66,7 +68,7 @@ def _said(problems: Sequence[Problem]) -> str:
 
 def _read(file: Path, db_id: str) -> Iterator[Found | Fault]:
     """What a file holds, in its order; a pair that stands there twice is taken once."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ...]] = set()
     for place, record in enumerate(read_questions(file), 1):
         if isinstance(record, Fault):
             yield record
@@ -78,7 +80,7 @@ def _read(file: Path, db_id: str) -> Iterator[Found | Fault]:
         except Unreadable as error:
             yield Fault(record.where, str(error) if named else str(error).removesuffix(", db_id"))
             continue
-        pair = (example.question.strip(), example.gold_sql.strip())
+        pair = (example.question.strip(), example.gold_sql.strip(), example.db_id)
         if not all(pair) or pair in seen:
             yield Fault(record.where, "the same pair stands above" if all(pair) else "question or SQL is empty")
             continue
@@ -90,19 +92,21 @@ def _names_database(record: Record) -> bool:
     return any("".join(filter(str.isalnum, str(name))).lower() in NAMES["db_id"] and record[name] for name in record)
 
 
-def _about(found: Sequence[Found], db_id: str) -> list[Found | Fault]:
-    """Without those of other databases. A single other name for all may be the same database, renamed."""
-    if len({example.db_id for _, example in found}) < 2:
-        return list(found)
-    wrong = "is about the database {}, not {}".format
-    return [item if item[1].db_id == db_id else Fault(item[0], wrong(item[1].db_id, db_id)) for item in found]
+def _about(found: Sequence[Found], db_id: str) -> list[Found]:
+    """Those of this database. A single other name for all may be the same database, renamed: running them tells."""
+    several = len({example.db_id for _, example in found}) > 1
+    return [item for item in found if item[1].db_id == db_id or not several]
 
 
-def _all_wrong(files: Sequence[Path], faults: Sequence[Fault], database: str) -> str:
+def _all_wrong(files: Sequence[Path], faults: Sequence[Fault], found: Sequence[Found], database: str) -> str:
     names = ", ".join(map(str, files))
-    if not faults:
+    if not faults and not found:
         return f"{names} must hold pairs of question and SQL, and holds none"
+    if not faults:
+        others = list(dict.fromkeys(example.db_id for _, example in found))
+        listed = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+        return f"none of the {len(found)} pairs in {names} is about {database}: they name the databases {listed}"
     shown = "; ".join(map(str, faults[:3])) + ("; …" if len(faults) > 3 else "")
     foreign = 2 * sum("no such table" in fault.why for fault in faults) > len(faults)
-    hint = ": are they for another database?" if foreign else ""
-    return f"none of the {len(faults)} pairs in {names} can be used on {database}{hint} {shown}"
+    hint = " (are they for another database?)" if foreign else ""
+    return f"none of the {len(faults)} pairs in {names} can be used on {database}{hint}: {shown}"

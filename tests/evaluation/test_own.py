@@ -41,6 +41,7 @@ def database(path: Path, script: str) -> Path:
         ("b.csv", '\ufeffQuestion;SQL Query\r\n"How many, in all?";SELECT COUNT(*) FROM orders\r\n'),
         ("c.tsv", "utterance\tgold_sql\nHow many, in all?\tSELECT COUNT(*) FROM orders\n"),
         ("d.json", '[{"question": "How many, in all?", "SQL": "SELECT COUNT(*) FROM orders", "db_id": "store"}]'),
+        ("f.json", '[{"question": "How many, in all?", "query": "SELECT COUNT(*) FROM orders", "sql": {"from": {}}}]'),
         ("e.jsonl", '{"nl": "How many, in all?", "sql": "SELECT COUNT(*) FROM orders", "database": ""}\n'),
     ],
 )
@@ -79,7 +80,9 @@ def test_each_bad_pair_is_named_by_its_line_and_the_good_ones_are_kept(tmp_path:
 def test_pairs_of_which_none_runs_are_refused_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "pairs.csv"
     file.write_text("question,sql\nHow many?,SELECT COUNT(*) FROM singer\nWho?,SELECT name FROM band\n")
-    with pytest.raises(UserError, match=r"none of the 2 pairs .* another database\? .*line 2: no such table: singer"):
+    with pytest.raises(
+        UserError, match=r"none of the 2 pairs .* another database\?\): .*line 2: no such table: singer"
+    ):
         read(file)
     file.write_text("Frage,Abfrage\nWie viele?,SELECT 1\n")
     with pytest.raises(UserError, match="line 2: 'question' must be a text, got None; it has Frage, Abfrage$"):
@@ -94,8 +97,10 @@ def test_of_pairs_about_several_databases_those_of_this_one_are_kept(tmp_path: P
     sql = "SELECT COUNT(*) FROM orders"
     file.write_text("".join(json.dumps({"question": f"{d}?", "sql": sql, "db_id": d}) + "\n" for d in ("shop", "bank")))
     found = read(file)
-    assert [pair.question for pair in found.kept] == ["shop?"]
-    assert [str(fault) for fault in found.faults] == [f"{file}, line 2: is about the database bank, not shop"]
+    assert ([pair.question for pair in found.kept], found.faults, found.elsewhere) == (["shop?"], (), 1)
+    file.write_text("".join(json.dumps({"question": f"{d}?", "sql": sql, "db_id": d}) + "\n" for d in ("zoo", "bank")))
+    with pytest.raises(UserError, match=r"none of the 2 pairs in .* is about .*: they name the databases zoo, bank"):
+        read(file)
 
 
 def test_queries_that_differ_in_values_aliases_and_spelling_have_one_structure() -> None:
@@ -204,3 +209,4 @@ def test_a_database_without_any_declared_key_is_asked_about_too(tmp_path: Path) 
         connection.commit()
     found = proposed(str(path), schema_from_sqlite(path), 60)
     assert len(found) > 40 and not any("rowid" in example.gold_sql for example in found)
+    assert any("JOIN roles ON roles.film_id = films.film_id" in example.gold_sql for example in found)

@@ -12,6 +12,7 @@ import pytest
 
 from evaluation.benchmarks import load_split
 from evaluation.check_data import check
+from evaluation.errors import UserError
 from evaluation.own.split import structure
 from graph.introspect import schema_from_sqlite
 from rl.config import RlConfig
@@ -180,3 +181,6 @@ def test_an_adapter_to_begin_with_sets_what_must_agree_with_it(tmp_path: Path) -
     assert (config.lora.r, config.lora.alpha, config.init_adapter) == (8, 64, str(tmp_path))
     assert (config.data.prompt_budget, config.model.quantization, config.train.mode) == (700, "none", "lora")
     assert load_config(RlConfig, tmp_path / "rl.toml").lora == config.lora
+    (tmp_path / "adapter_config.json").write_text('{"r": 12, "lora_alpha": 64}')
+    with pytest.raises(UserError, match=r"^sft.toml: lora.r = 12: it must be one of 1, 8"):
+        configs("x", tmp_path, start("sft/tiny", tmp_path), Prompts("ddl", 700, 1.0, 700, 20), 50)

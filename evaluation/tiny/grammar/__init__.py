@@ -65,7 +65,7 @@ def questions(domain: Domain, rows: Rows, rng: random.Random) -> Iterator[Questi
         made = _tried(world, rule)
         if made is None:
             world.span = 1
-            made = _tried(world, listing.listing)
+            made = _tried(world, listing.listing) or _tried(world, listing.count)
         if made is None:
             return
         yield made
