@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json and not args.question:
         raise UserError("--json answers one question: give it, or leave --json out for a dialogue")
     policies.check_model(args.model, [args.adapter] if args.adapter else [])
-    adapters = {"adapter": args.adapter} if args.adapter else policies.shipped_adapter(args.model)
+    adapters = {"adapter": args.adapter} if args.adapter else policies.shipped_adapter(args)
     started = policies.start(args, adapters)
     try:
         with Sandbox(SHOWN) as sandbox:

@@ -115,13 +115,16 @@ def named_adapter(text: str) -> tuple[str, Path]:
     return name, directory
 
 
-def shipped_adapter(model: str) -> dict[str, Path]:
-    """The adapter that comes with the project for this model, by its name; none where there is none."""
+def shipped_adapter(args: argparse.Namespace) -> dict[str, Path]:
+    """The adapter that comes with the project for args.model, by its name; none where there is none, or the options ask
+    for another base or prompt than it was trained with."""
     from sft.policy.base import fingerprint
 
     cards = {card.parent: _read_provenance(card.parent) for card in sorted(SHIPPED.glob(f"*/{provenance.FILE}"))}
-    own = fingerprint(model) if cards else ""
-    return next(({at.name: at} for at, card in cards.items() if card.get("base_fingerprint") == own), {})
+    asked = {"base_fingerprint": fingerprint(args.model)} if cards else {}
+    asked |= {"quantization": args.quantization, "prompt_style": args.prompt_style}
+    fitting = (at for at, card in cards.items() if all(value in (None, card.get(key)) for key, value in asked.items()))
+    return next(({at.name: at} for at in fitting), {})
 
 
 def start(

@@ -65,7 +65,7 @@ def serve(
     from rl.serve.sandboxes import Sandboxes
 
     allow_files()
-    started = policies.start(args, adapters or policies.shipped_adapter(args.model))
+    started = policies.start(args, adapters or policies.shipped_adapter(args))
     sandboxes, batcher = Sandboxes(max(2, os.cpu_count() or 2), SHOWN), Batcher(started.generator)
     try:
         asker = Asker(started, sandboxes.execute, batcher, max_tokens=args.max_tokens)

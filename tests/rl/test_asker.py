@@ -128,6 +128,14 @@ def test_rows_beyond_the_limit_are_cut_and_said_to_be(asker: Asker, tmp_path: Pa
     assert (len(whole.rows), whole.truncated) == (1000, False)
 
 
+def test_the_shipped_adapter_answers_where_it_fits_what_is_asked_for() -> None:
+    def shipped(*options: str) -> list[str]:
+        return list(policies.shipped_adapter(ask._parser().parse_args(["--database", EXAMPLES[0].database, *options])))
+
+    assert shipped() == shipped("--quantization", "nf4", "--prompt-style", "compact") == ["tiny"]
+    assert shipped("--quantization", "none") == shipped("--prompt-style", "mschema") == []
+
+
 def test_the_command_answers_on_the_shop_of_the_docs() -> None:
     words = ["ask", "--database", "docs/shop/shop.sqlite", "--json", "What is the average price of products?"]
     done = subprocess.run([sys.executable, "-m", "rl.commands", *words], cwd=ROOT, capture_output=True, text=True)
