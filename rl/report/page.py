@@ -21,11 +21,12 @@ MOST_LINES = 40  # of a breakdown
 
 def blocks(run: RunRecord, kinds: Mapping[str, str]) -> list[Block]:
     """kinds: id of a dev question -> its hardness or kind, where that is known."""
-    curves = [*rl_charts(run.steps, run.dev, _ends(run), _watched(run)), *sft_charts(run.sft, ())]
+    curves, warm_up = rl_charts(run.steps, run.dev, _ends(run), _watched(run)), sft_charts(run.sft, ())
     return [
         {"kind": "text", "text": setting(run)},
         *_accuracy(run),
         *([_heading("Curves"), *curves] if curves else []),
+        *([_heading("Curves of the warm-up"), *warm_up] if warm_up else []),
         *_breakdowns(run, kinds),
         *_errors(run),
         *_examples(run, kinds, fixed=True),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_JSON = 256 * 2**20  # bytes; a larger file is not what a run writes
+LONGEST_INT = 300  # digits; a float holds up to 308
 Problems = list[str]
 
 
@@ -22,7 +23,7 @@ def read_json(path: Path, problems: Problems) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text)
+        found = _parsed(text)
     except (ValueError, RecursionError) as error:
         problems.append(f"{path.name} is damaged: {_short(error)}")
         return {}
@@ -40,7 +41,7 @@ def read_rows(path: Path, problems: Problems) -> list[dict[str, Any]]:
     rows: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(_whole_lines(_text(path, problems)), start=1):
         try:
-            row = json.loads(line)
+            row = _parsed(line)
         except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict) and isinstance(row.get("step"), int) and not isinstance(row["step"], bool):
@@ -104,6 +105,20 @@ def is_locked(path: Path) -> bool:
         return False
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     return any(line.split()[1] == "FLOCK" and place in line.split() for line in held.splitlines() if "->" not in line)
+
+
+def _parsed(text: str) -> Any:
+    """JSON with None for numbers that no float holds: NaN, infinities, endless digits."""
+    return json.loads(text, parse_constant=lambda name: None, parse_float=_float, parse_int=_int)
+
+
+def _float(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _int(text: str) -> int | None:
+    return int(text) if len(text) <= LONGEST_INT else None
 
 
 def _whole_lines(text: str) -> Iterator[str]:

@@ -46,7 +46,9 @@ def log_page(place: Place) -> dict[str, Any]:
 def settings(config: dict[str, Any], kind: str) -> list[list[Any]]:
     """[key, value, default or None where it is the same] of all that config.json holds."""
     defaults = {key: value for key, value in leaves(_defaults(kind))}
-    return [[key, value, None if defaults.get(key, value) == value else defaults[key]] for key, value in leaves(config)]
+    return [
+        [key, value, None if defaults.get(key, value) == value else defaults.get(key)] for key, value in leaves(config)
+    ]
 
 
 def _defaults(kind: str) -> dict[str, Any]:

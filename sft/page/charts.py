@@ -62,7 +62,14 @@ def band(rows: Sequence[Row], key: str, n: str | int) -> list[list[float]]:
     found = []
     for row in rows:
         share, count = row.get(key), row.get(n) if isinstance(n, str) else n
-        if share is not None and count is not None and _is_number(share) and _is_number(count) and count > 0:
+        if (
+            share is not None
+            and count is not None
+            and _is_number(share)
+            and _is_number(count)
+            and count > 0
+            and 0 <= share <= 1
+        ):
             found.append([row["step"], *wilson_interval(share * count, count)])
     return found
 

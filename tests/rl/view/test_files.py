@@ -52,6 +52,24 @@ def test_a_file_that_is_no_object_is_a_problem_not_an_error(tmp_path: Path, text
     assert len(problems) == 1 and problems[0].startswith("config.json is damaged")
 
 
+def test_numbers_that_no_float_holds_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "a": NaN, "b": -Infinity, "c": 1e999, "d": ' + "9" * 400 + ', "e": 5}\n')
+    assert read_rows(path, []) == [{"step": 1, "a": None, "b": None, "c": None, "d": None, "e": 5}]
+
+
+@pytest.mark.parametrize("value", [5, "x", [], {}, True, None, -1.5, "\ud800"])
+def test_values_of_another_kind_than_a_run_writes_break_no_page(run: Path, value: object) -> None:
+    for name in ("config.json", "seconds.json", "evaluations/rl.json", "finished.json"):
+        found = json.loads((run / name).read_text())
+        (run / name).write_text(json.dumps({key: value for key in found}))
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    (run / "metrics.jsonl").write_text(
+        "".join(json.dumps({**dict.fromkeys(row, value), "step": row["step"]}) + "\n" for row in rows)
+    )
+    assert not [address for address, page in every_page(run.parent).items() if "damaged" in page]
+
+
 def test_numbers_that_json_does_not_have_become_null() -> None:
     assert as_json({"a": [float("nan"), float("inf"), 1.5]}) == '{"a":[null,null,1.5]}'
 
