@@ -136,6 +136,17 @@ def positive(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """The type of a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, got {text}")
+    return value
+
+
 def seconds(text: str) -> float:
     """The type of a deadline."""
     value = positive(text)

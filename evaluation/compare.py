@@ -98,6 +98,13 @@ def is_tied(gold: Execution, ranking: Ranking | None) -> bool:
     return False
 
 
+def all_tied(ranking: Ranking, gold: Execution) -> list[Row]:
+    """The rows that gold returned, and those that tie with the first or the last of them."""
+    start, end = ranking.start, ranking.start + len(gold.rows)
+    groups = [group for group in tie_groups(ranking.keys) if group[0] < end and group[1] > start]
+    return [row for first, last in groups for row in ranking.rows[first:last]]
+
+
 def same_ranking(ranking: Ranking, rows: Sequence[Row]) -> bool:
     """Whether each run of rows with equal keys holds rows of that run; the edges of the window may hold any of them."""
     end = ranking.start + len(rows)

@@ -6,18 +6,19 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 from evaluation.benchmarks import Example
-from evaluation.compare import Columns, both_empty, is_tied, ranking_of, same_answer
+from evaluation.compare import Columns, all_tied, both_empty, is_tied, ranking_of, same_answer, same_bag
 from evaluation.databases.sandbox import Execution, Limits, Request, Sandbox
 from evaluation.openness import Doubts, doubts
-from evaluation.ordering import Ranking, chooses, keyed_query
+from evaluation.ordering import Ranking, chooses, is_distinct, keyed_query
 
 VerdictStatus = Literal[
     "correct",  # the same answer as gold, with rows
     "empty_both",  # the same answer as gold, which is no row at all
     "reordered",  # the same answer as gold, with its columns in another order, where a judge looks for that
+    "lucky",  # the same answer as gold, and another one on an instance of the database
     "wrong",
     "open",  # another answer than gold's, which is one of several that gold's own meaning allows: nothing can be said
     "no_sql",  # nothing was predicted
@@ -29,6 +30,15 @@ VerdictStatus = Literal[
     "gold_failed",  # gold did not run, so nothing can be said about the prediction
 ]
 Key = tuple[str, str]  # database path, gold SQL
+Item = tuple[Example, str]  # a question and its predicted SQL
+
+
+class Instances(Protocol):
+    """Database path -> other databases of its schema: a dict, or what makes them when it is first asked."""
+
+    def get(self, database: str, default: tuple[str, ...], /) -> Sequence[str]: ...
+
+
 KEPT_CELLS = 4_000_000  # of gold results in a judge's memory; the least recently used go first
 GOLD_PATIENCE = 10  # a gold query may take this many deadlines: it is trusted, and its failure loses the question
 
@@ -62,11 +72,14 @@ class Gold:
 class Judge:
     """Two sandboxes, for predictions and for golds; gold results are kept, up to KEPT_CELLS, unless volatile.
 
-    columns: "any" tells answers whose columns stand in another order than gold's from wrong ones.
+    columns: "any" tells answers whose columns stand in another order than gold's from wrong ones. instances: of each
+    database, by its path, others of the same schema on which a right answer must be right as well.
     """
 
-    def __init__(self, limits: Limits | None = None, columns: Columns = "given") -> None:
-        self.limits, self.columns = limits or Limits(), columns
+    def __init__(
+        self, limits: Limits | None = None, columns: Columns = "given", instances: Instances | None = None
+    ) -> None:
+        self.limits, self.columns, self.instances = limits or Limits(), columns, instances or {}
         self._sandbox = Sandbox(self.limits)
         self._gold_sandbox = Sandbox(replace(self.limits, deadline_s=GOLD_PATIENCE * self.limits.deadline_s))
         self._golds: OrderedDict[tuple[str, str], Gold] = OrderedDict()
@@ -74,6 +87,41 @@ class Judge:
 
     def judge(self, items: Sequence[tuple[Example, str]]) -> list[Verdict]:
         """One Verdict per (example, predicted SQL), in order. Equal predictions of a question are judged once."""
+        verdicts = self._judge(items)
+        right = [place for place, found in enumerate(verdicts) if found.right and self.instances]
+        shown = self.shown_wrong([items[place] for place in right], self.instances)
+        for place in (place for place, instance in zip(right, shown, strict=True) if instance):
+            verdicts[place] = Verdict("lucky", False, verdicts[place].execution)
+        return verdicts
+
+    def shown_wrong(self, items: Sequence[Item], instances: Instances) -> list[str]:
+        """Of each answer that is right on its database, the first instance on which it is wrong; "" for none.
+
+        An instance on which gold fails or is open tells nothing, nor one that ties rows between which gold must choose
+        when the prediction returns all of them; but whatever a DISTINCT gold returns, no row is there twice. What is
+        shown to be wrong runs on no further instance.
+        """
+        shown = [""] * len(items)
+        files = [instances.get(example.database, ()) for example, _ in items]
+        for number in range(max(map(len, files), default=0)):
+            left = [
+                (place, (replace(example, database=files[place][number]), sql))
+                for place, (example, sql) in enumerate(items)
+                if not shown[place] and number < len(files[place])
+            ]
+            for (place, (example, _)), found in zip(left, self._judge([item for _, item in left]), strict=True):
+                if not (found.right or _is_undecided(example, found) or self._all_tied(example, found)):
+                    shown[place] = example.database
+        return shown
+
+    def _all_tied(self, example: Example, found: Verdict) -> bool:
+        """Whether a prediction returned every row that gold could have chosen."""
+        gold = self.golds([example])[0]
+        if found.status != "wrong" or found.execution is None or not is_tied(gold.execution, gold.ranking):
+            return False
+        return gold.ranking is not None and same_bag(all_tied(gold.ranking, gold.execution), found.execution.rows)
+
+    def _judge(self, items: Sequence[Item]) -> list[Verdict]:
         golds = self.golds([example for example, _ in items])
         wanted = list(dict.fromkeys((example.database, sql) for example, sql in items if sql.strip()))
         executions = dict(zip(wanted, self._sandbox.execute(wanted), strict=True))
@@ -152,6 +200,13 @@ class Judge:
 def _chose(inner: Gold) -> bool:
     """Whether a query inside a gold returned some of several tied rows, for all that is known."""
     return inner.execution.status != "ok" or inner.ranking is None or is_tied(inner.execution, inner.ranking)
+
+
+def _is_undecided(example: Example, found: Verdict) -> bool:
+    """Whether gold says nothing of an answer that differs from its own."""
+    rows = found.execution.rows if found.execution else ()
+    repeats = len(set(rows)) < len(rows) and is_distinct(example.gold_sql)
+    return found.status == "gold_failed" or (found.status == "open" and not repeats)
 
 
 def verdict(gold_sql: str, gold: Gold, execution: Execution | None, columns: Columns = "given") -> Verdict:

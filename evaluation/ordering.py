@@ -65,6 +65,12 @@ def is_ordered(sql: str) -> bool:
     return _orders_outside_parentheses(sql) if tree is None else tree.args.get("order") is not None
 
 
+def is_distinct(sql: str) -> bool:
+    """Whether the outermost query is a SELECT DISTINCT."""
+    tree = parse(sql)
+    return isinstance(tree, exp.Select) and tree.args.get("distinct") is not None
+
+
 def chooses(sql: str) -> bool:
     """Whether the outermost query has an ORDER BY or a LIMIT; one that cannot be parsed may have."""
     tree = parse(sql)

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks import Example, load_split
-from evaluation.command import CommandLine, add_benchmark, at_least, check_folder, file, seconds
+from evaluation.command import CommandLine, add_benchmark, at_least, check_folder, file, folder, seconds
 from evaluation.console import Count
 from evaluation.databases.sandbox import Limits
 from evaluation.errors import exit_on_user_error
+from evaluation.instances.folder import in_folder
+from evaluation.judge import Instances
 from evaluation.metrics import breakdown, share
 from evaluation.predictions import read_predictions
 from evaluation.rulers.ruler import Ruler, chosen
@@ -42,11 +44,13 @@ def score(
     tables: Path | None = None,
     timings: int = 0,
     rulers: Sequence[Ruler] | None = None,
+    instances: Instances | None = None,
 ) -> tuple[dict[str, Any], list[Row]]:
     """Scores and verdict rows of one predicted query per example, in order, judged by `workers` sandboxes.
 
     tables: the benchmark's tables.json, for em_spider; without it the databases' own foreign keys are used.
     timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out. rulers: else `chosen()`.
+    instances: other databases of the schema of each, on which ex_instances judges as well.
 
     >>> scores, verdicts = score([], [])
     >>> scores["n"], verdicts
@@ -56,7 +60,7 @@ def score(
         raise ValueError(f"{len(examples)} examples and {len(predictions)} predictions must be as many")
     items = list(zip(examples, predictions, strict=True))
     rulers = chosen() if rulers is None else rulers
-    rows = judge_all(items, workers, lambda: Rulers(limits, tables, timings, rulers))
+    rows = judge_all(items, workers, lambda: Rulers(limits, tables, timings, rulers, instances))
     return summary(rows, rulers), rows
 
 
@@ -131,7 +135,7 @@ def write_whole(path: Path, text: str) -> None:
 
 def line(name: str, total: dict[str, Any]) -> str:
     low, high = total["ci95"]
-    return f"{name:10} {total['value']:.4f} ({total['correct']} of {total['n']}; 95 % {low:.4f} to {high:.4f})"
+    return f"{name:12} {total['value']:.4f} ({total['correct']} of {total['n']}; 95 % {low:.4f} to {high:.4f})"
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -144,6 +148,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--timings", type=at_least(0), default=0, help="runs per query for r_ves (default: no r_ves)")
     parser.add_argument("--synthetic-rows", type=at_least(0), default=0, help="made-up rows a table that has none")
     parser.add_argument("--ruler", action="append", default=[], help="one more: a name, or package.module:function")
+    parser.add_argument("--instances", type=folder, metavar="DIR", help="of evaluation.instances, for ex_instances")
     return parser.parse_args(argv)
 
 
@@ -151,12 +156,15 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    rulers = chosen(options.ruler)
+    rulers = chosen([*options.ruler, *(["ex_instances"] if options.instances else [])])
     split = load_split(options.benchmark, options.split, options.data, synthetic=options.synthetic_rows)
     predictions = read_predictions(options.predictions, split)
     out = check_folder(options.out)
     limits = Limits(deadline_s=options.deadline_s)
-    scores, rows = score(split.examples, predictions, options.workers, limits, split.tables, options.timings, rulers)
+    instances = in_folder(options.instances, split.examples) if options.instances else None
+    scores, rows = score(
+        split.examples, predictions, options.workers, limits, split.tables, options.timings, rulers, instances
+    )
     scores = {"benchmark": options.benchmark, "split": options.split, "dropped": split.dropped, **scores}
     if made_up := sum(is_synthetic(example.database) for example in split.examples):
         scores["on_synthetic_rows"] = made_up
@@ -168,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"right with no row on both sides: {scores['empty_both']['correct']} of {scores['empty_both']['n']}")
     for name, found in scores.items():
         if isinstance(found, dict) and "value" in found.get("all", {}) and "ci95" not in found["all"]:
-            print(f"{name:10} {found['all']['value']:.4f}")
+            print(f"{name:12} {found['all']['value']:.4f}")
     print(f"wrote {out / 'scores.json'} and {out / 'verdicts.jsonl'}")
     return 0
 

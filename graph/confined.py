@@ -24,7 +24,7 @@ def serve(work: Callable[[Any, Settings, Callable[[Any], None]], None]) -> None:
     """Calls work(request, settings, answer) for each request, until the parent is gone."""
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     settings = read_frame(stdin)
-    restrict(settings["heap_bytes"], settings["memory_bytes"])
+    restrict(settings["heap_bytes"], settings["memory_bytes"], settings.get("file_bytes", 0))
     try:
         write_frame(stdout, "ready")
         while (request := read_frame(stdin)) is not None:
@@ -35,10 +35,10 @@ def serve(work: Callable[[Any, Settings, Callable[[Any], None]], None]) -> None:
         os._exit(0)
 
 
-def restrict(heap_bytes: int, memory_bytes: int) -> None:
+def restrict(heap_bytes: int, memory_bytes: int, file_bytes: int = 0) -> None:
     """No more memory, file or core than reading needs; the heap limit holds for every connection.
 
-    memory_bytes: address space beyond what the interpreter has taken by now.
+    memory_bytes: address space beyond what the interpreter has taken by now. file_bytes: of one file that is written.
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
@@ -47,7 +47,7 @@ def restrict(heap_bytes: int, memory_bytes: int) -> None:
     gc.freeze()  # what is there already stays
     for name, value in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_NOFILE, 32),
         (resource.RLIMIT_AS, address_space() + memory_bytes),
     ):

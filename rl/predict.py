@@ -3,6 +3,10 @@
 Greedy answers, one row {"id", "sql"} per question in split order; with --samples K also "samples": K queries drawn at
 --temperature. The prompts and the served base are those of training: with --quantization nf4 an adapter meets the
 4-bit weights that it was trained on. A question whose prompt does not fit gets "" and is counted.
+
+With --candidates N the query is one of the greedy answer and N - 1 samples: with --select vote the one whose result
+most of them share, with vote_instances also on databases of the same schema with other rows. "confidence" is the share
+of the votes, "greedy" what would have been answered without.
 """
 
 from __future__ import annotations
@@ -17,12 +21,15 @@ from typing import Any
 
 from evaluation import lineage
 from evaluation.benchmarks import Example, find_sources, load_examples
-from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive
+from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive, share
 from evaluation.console import EVERY_S, Count
+from evaluation.databases.sandbox import Sandbox
 from evaluation.errors import UserError, exit_on_user_error
+from evaluation.instances.folder import Cached
 from rl import policies
 from rl.asker import candidates
 from rl.policies import Policies, Policy
+from rl.selection import SELECTS, Chosen, Selector
 from sft.policy.sampling import Sample, Sampling
 
 
@@ -62,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the .jsonl file to write")
     parser.add_argument("--samples", type=at_least(0), default=0, metavar="K", help="also draw K queries per question")
     parser.add_argument("--temperature", type=positive, help="of the K samples; 1.0 when not given")
+    parser.add_argument("--candidates", type=at_least(1), metavar="N", help="choose among the greedy and N - 1 samples")
+    parser.add_argument("--select", choices=SELECTS, default=SELECTS[0], help="how to choose (default greedy)")
+    parser.add_argument("--instances", type=at_least(1), metavar="K", help="of vote_instances (default 4)")
+    parser.add_argument("--abstain-below", type=share, metavar="C", help="no answer where the confidence is below this")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="the first N questions only")
     parser.add_argument("--shots", type=at_least(0), help="solved questions in a prompt; default: the adapter's")
     policies.add_options(parser)
@@ -70,11 +81,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(args: argparse.Namespace) -> None:
     """What argparse cannot: combinations, before anything slow starts."""
+    _check_selection(args)
     if args.temperature is not None and not args.samples:
         raise UserError("--temperature needs --samples K: without samples the answer is greedy")
     policies.check_model(args.model, [args.adapter] if args.adapter else [])
     find_sources(args.benchmark, args.split, args.data)
     check_output(args.out, suffixes=(".jsonl",))
+
+
+def _check_selection(args: argparse.Namespace) -> None:
+    if args.candidates is not None and args.samples:
+        raise UserError("--candidates N draws N - 1 samples itself: leave --samples out")
+    if args.select != "greedy" and (args.candidates or 1) < 2:
+        raise UserError(f"--select {args.select} needs --candidates of at least 2, got {args.candidates or 1}")
+    if args.instances is not None and args.select != "vote_instances":
+        raise UserError(f"--instances needs --select vote_instances, got --select {args.select}")
+    if args.abstain_below is not None and args.select == "greedy":
+        raise UserError("--abstain-below needs --select vote or vote_instances: a greedy answer has no confidence")
+    args.samples = args.samples or (args.candidates or 1) - 1
 
 
 def _encode(examples: list[Example], policy: Policy) -> Questions:
@@ -107,7 +131,31 @@ def _predict(started: Policies, questions: Questions, args: argparse.Namespace) 
             groups += generator.take(name, within_s=EVERY_S)
             seen(len(groups))
         answers[name] = dict(zip(questions.fitting, groups, strict=True))
-    return [_row(index, example, answers, policy, args.samples) for index, example in enumerate(questions.examples)]
+    rows = [_row(index, example, answers, policy, args.samples) for index, example in enumerate(questions.examples)]
+    return rows if args.select == "greedy" else _selected(rows, questions.examples, answers, policy, args)
+
+
+def _selected(
+    rows: list[dict[str, Any]],
+    examples: Sequence[Example],
+    answers: dict[str, dict[int, list[Sample]]],
+    policy: Policy,
+    args: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """The rows with the query that is chosen, or none where its confidence is too small."""
+    seen = Count(args.select, len(rows))
+    with Sandbox() as sandbox:
+        others = Cached(args.instances or 4) if args.select == "vote_instances" else None
+        selector = Selector(sandbox.execute, others)
+        for index, (row, example) in enumerate(zip(rows, examples, strict=True)):
+            samples = [sample for found in answers.values() for sample in found.get(index, [])]
+            found = candidates(policy, samples)
+            chosen = selector.choose(example.database, found) if found else Chosen(0, 0.0)
+            kept = bool(found) and chosen.confidence >= (args.abstain_below or 0.0)
+            row |= {"greedy": row["sql"], "sql": found[chosen.place].sql if kept else ""}
+            row["confidence"] = round(chosen.confidence, 4)
+            seen(index + 1)
+    return rows
 
 
 def _row(

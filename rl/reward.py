@@ -23,6 +23,7 @@ from evaluation.blind import blind_queries, is_blind
 from evaluation.compare import Columns
 from evaluation.databases.sandbox import Limits
 from evaluation.errors import UserError
+from evaluation.instances.folder import Cached
 from evaluation.judge import Judge, Verdict
 from evaluation.ordering import parse
 from graph.reference import load
@@ -45,6 +46,9 @@ class RewardConfig(Settings):
     deadline_s: float = Field(1.0, gt=0, description="seconds that one query may run")
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         1, description="reward actors, a core each; auto: as many as there are free cores, while the run goes on"
+    )
+    instances: int = Field(
+        1, ge=1, le=16, description="databases on which an answer must be right: its own, and others of the same schema"
     )
     columns: Columns = Field("given", description="column order of a right answer: given (as gold's), or any")
     shuffled: bool = Field(False, description="control: permute the rewards inside every group")
@@ -144,9 +148,12 @@ class RewardWorker:
         parts: Sequence[str] = tuple(PARTS),
         columns: Columns = "given",
         shown: tuple[int, int] | None = None,
+        instances: int = 1,
     ) -> None:
-        """parts: names of those to compute (`RewardConfig.parts`). shown: rows and characters of `Judged.shown`."""
-        self._judge, self._shown = Judge(Limits(deadline_s=deadline_s), columns), shown
+        """parts: names of those to compute (`RewardConfig.parts`). shown: rows and characters of `Judged.shown`.
+        instances: of each database, itself among them, on which an answer must be right."""
+        others = Cached(instances - 1) if instances > 1 else None
+        self._judge, self._shown = Judge(Limits(deadline_s=deadline_s), columns, others), shown
         self._parts = {short(name): PARTS[name] if name in PARTS else _checked(name) for name in parts}
 
     def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:

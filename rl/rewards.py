@@ -79,6 +79,7 @@ def reward_pool(
         config.parts,
         config.columns,
         shown,
+        config.instances,
         method="judge_groups",
         size=config.workers,
         name="reward",

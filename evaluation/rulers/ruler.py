@@ -25,7 +25,8 @@ class Judged:
     """A predicted query, and what is known of it.
 
     sql: as a reader may take it, "(too long)" where it is too long to be run. execution: as the official tools would
-    have seen it. agrees: with gold on every database file of the folder, as Spider's test suite has it.
+    have seen it. agrees: with gold on every database file of the folder, as Spider's test suite has it. shown_wrong:
+    the first instance of the database on which an answer that is right on it is wrong.
     """
 
     example: Example
@@ -35,6 +36,7 @@ class Judged:
     execution: Execution
     schema: MatchSchema
     agrees: bool
+    shown_wrong: str = ""
 
 
 @dataclass(frozen=True)

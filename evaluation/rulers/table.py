@@ -13,7 +13,7 @@ from typing import Any
 
 from evaluation.benchmarks import Example
 from evaluation.databases.sandbox import Execution, Limits, is_no_query
-from evaluation.judge import Judge, Verdict
+from evaluation.judge import Instances, Judge, Verdict
 from evaluation.rulers import spider_execution
 from evaluation.rulers.efficiency import Stopwatch
 from evaluation.rulers.exact_match import MatchSchema, hardness, match_schema, same_as_from_tables_json
@@ -38,12 +38,14 @@ class Rulers:
         tables: Path | None = None,
         timings: int = 0,
         rulers: Sequence[Ruler] | None = None,
+        instances: Instances | None = None,
     ) -> None:
         """tables: a tables.json in Spider's form, for the foreign keys that em_spider goes by; else the databases'.
 
         timings: how often gold and prediction are timed for r_ves; 0 leaves this ruler out. rulers: else those that
-        always measure.
+        always measure. instances: of each database, on which answers that are right are judged again.
         """
+        self._instances = instances or {}
         self._rulers = chosen() if rulers is None else rulers
         self.judge = Judge(limits, "any")
         self._stopwatch = Stopwatch(limits, timings) if timings else None
@@ -53,11 +55,17 @@ class Rulers:
         """One verdict row per (example, predicted SQL), in order."""
         verdicts = self.judge.judge(items)
         golds = [gold.execution for gold in self.judge.golds([example for example, _ in items])]
-        spider = self.ex_spider(items)
+        spider, shown = self.ex_spider(items), self._shown_wrong(items, verdicts)
         return [
-            self._row(example, sql, verdict, gold, flag)
-            for (example, sql), verdict, gold, flag in zip(items, verdicts, golds, spider, strict=True)
+            self._row(example, sql, verdict, gold, flag, instance)
+            for (example, sql), verdict, gold, flag, instance in zip(items, verdicts, golds, spider, shown, strict=True)
         ]
+
+    def _shown_wrong(self, items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[str]:
+        right = [place for place, verdict in enumerate(verdicts) if verdict.ex_strict]
+        found = self.judge.shown_wrong([items[place] for place in right], self._instances)
+        shown = dict(zip(right, found, strict=True))
+        return [shown.get(place, "") for place in range(len(items))]
 
     def ex_spider(self, items: Sequence[Item]) -> list[bool]:
         """Whether each prediction agrees with gold on every database file of its folder."""
@@ -76,9 +84,11 @@ class Rulers:
         if self._stopwatch:
             self._stopwatch.close()
 
-    def _row(self, example: Example, sql: str, verdict: Verdict, gold: Execution, spider: bool) -> Row:
+    def _row(
+        self, example: Example, sql: str, verdict: Verdict, gold: Execution, spider: bool, shown_wrong: str
+    ) -> Row:
         schema, short = self._schemas.of(example), self._bounded(sql)
-        judged = Judged(example, short, verdict, gold, as_official(verdict.execution), schema, spider)
+        judged = Judged(example, short, verdict, gold, as_official(verdict.execution), schema, spider, shown_wrong)
         row = {
             "id": example.id,
             "db_id": example.db_id,

@@ -69,6 +69,19 @@ def test_an_adapter_answers_in_split_order_with_greedy_and_sampled_queries(
     assert "greedy: 6/6 questions" in said and "samples: 6/6 questions" in said
 
 
+def test_candidates_vote_and_too_few_votes_are_no_answer(model: str, adapter: Path, tmp_path: Path) -> None:
+    options = ("--adapter", adapter, "--limit", 3, "--candidates", 3, "--temperature", 1.5, "--max-tokens", 12)
+    outs = [tmp_path / f"{n}.jsonl" for n in range(3)]
+    voted = (*options, "--select", "vote_instances", "--instances", 2)
+    assert [predict(model, out, *voted) for out in outs[:2]] == [0, 0]
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    for row in read(outs[0]):
+        assert len(row["samples"]) == 2 and 0 <= row["confidence"] <= 1
+        assert row["sql"] in {row["greedy"], *row["samples"]}
+    assert predict(model, outs[2], *options, "--select", "vote", "--abstain-below", 1) == 0
+    assert all(row["sql"] == "" or row["confidence"] == 1 for row in read(outs[2]))
+
+
 def test_prompts_over_the_context_give_empty_queries_and_are_counted(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +121,11 @@ def test_bad_input_is_told_before_the_engine_starts_and_nothing_is_written(
     refused("no-such-model", (), path="./no-such-model")
     refused("no-such-adapter must be an existing folder", ("--adapter", "no-such-adapter"))
     refused("--temperature", ("--temperature", "0.5"))
+    refused("needs --candidates of at least 2, got 1", ("--select", "vote", "--candidates", 1))
+    refused("--instances needs --select vote_instances", ("--candidates", 4, "--select", "vote", "--instances", 2))
+    refused("leave --samples out", ("--candidates", 4, "--samples", 3))
+    refused("a greedy answer has no confidence", ("--abstain-below", 0.5))
+    refused("must be between 0 and 1", ("--abstain-below", 2))
     refused("--limit", ("--limit", 0))
     refused("each of the 3 prompts is longer than 4 tokens", ("--limit", 3, "--max-length", 16, "--max-tokens", 12))
     refused("must leave room", ("--max-length", 16, "--max-tokens", 16))

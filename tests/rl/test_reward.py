@@ -7,6 +7,7 @@ from evaluation.compare import Columns
 from evaluation.errors import UserError
 from rl.algorithms.advantages import advantages
 from rl.reward import Judged, RewardConfig, RewardWorker, complexity, group_rewards, self_test
+from tests.evaluation.test_instances import shop
 
 SHAPED = RewardConfig(executable=0.1, format=0.1)
 WRONG = {"correct": 0.0, "executable": 1.0, "simple": 0.0, "format": 1.0}
@@ -35,6 +36,18 @@ def test_an_all_wrong_group_never_learns_from_shaping():
 def test_shaping_ranks_wrong_answers_once_the_group_holds_a_right_one():
     judged = [Judged("correct", RIGHT), Judged("wrong", WRONG), Judged("error", BROKEN)]
     assert [r.value for r in group_rewards(judged, SHAPED)] == pytest.approx([1.2, 0.2, 0.1])
+
+
+def test_a_right_answer_that_another_database_shows_to_be_luck_earns_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLLSQL_CACHE", str(tmp_path / "cache"))
+    example = load_examples("own", "dev", shop(tmp_path))[0]
+    lucky = "SELECT name FROM goods ORDER BY weight DESC LIMIT 1"
+    for instances, verdict in ((1, "correct"), (3, "lucky")):
+        worker = RewardWorker(1.0, instances=instances)
+        judged = [worker.judge(example, sql) for sql in (lucky, example.gold_sql)]
+        worker.close()
+        assert [one.verdict for one in judged] == [verdict, "correct"]
+        assert [one.parts["correct"] for one in judged] == [float(verdict == "correct"), 1.0]
 
 
 def test_the_shuffled_control_permutes_rewards_and_leaves_verdicts():

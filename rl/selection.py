@@ -1,0 +1,165 @@
+"""The best of many candidates: those that return the same vote together, on the database and on instances of it.
+
+    candidates → canonical text (equal ones are one, with counts) → what each returns → groups → the largest one
+
+Errors do not vote, empty results do. Equal groups: the more probable one, then the one with the greedy answer, then
+fewer tables, then the shorter text. The share of the votes is the confidence. After self-consistency (Wang et al. 2022,
+arXiv 2203.11171), with results in place of texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from sqlglot import exp
+
+from evaluation.databases.sandbox import Execution, Request
+from evaluation.judge import Instances
+from evaluation.ordering import is_ordered, parse
+
+Signature = tuple[Any, ...]
+SELECTS = ("greedy", "vote", "vote_instances")
+
+
+class Answered(Protocol):
+    """What is asked of a candidate: `rl.asker.Candidate` is one. log_prob: of all its tokens."""
+
+    @property
+    def sql(self) -> str: ...
+    @property
+    def log_prob(self) -> float: ...
+    @property
+    def tokens(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """place: of the candidate that is the answer. confidence: the share of all candidates that vote for it; 0 when it
+    was not voted for by what it returns."""
+
+    place: int
+    confidence: float
+
+
+@lru_cache(maxsize=50_000)
+def canonical(sql: str) -> str:
+    """Texts that differ in blanks, case of keywords or quotes of names are one.
+
+    >>> canonical("select a FROM t  where b='x' ;") == canonical('SELECT a FROM t WHERE b = \\'x\\'')
+    True
+    """
+    tree = parse(sql.strip().rstrip(";"))
+    return " ".join(sql.split()) if tree is None else tree.sql("sqlite", comments=False)
+
+
+def signature(sql: str, executions: Sequence[Execution]) -> Signature | None:
+    """What a query returns on each database, the first being the question's own; None when it fails there.
+
+    Rows are a bag, or a list where the query orders them; numbers are rounded to nine digits.
+    """
+    if executions[0].status != "ok":
+        return None
+    ordered = is_ordered(sql)
+    return tuple(_result(execution, ordered) for execution in executions)
+
+
+def _result(execution: Execution, ordered: bool) -> Any:
+    if execution.status != "ok":
+        return execution.status
+    rows = [tuple(map(_cell, row)) for row in execution.rows]
+    return (len(execution.columns), tuple(rows) if ordered else frozenset(Counter(rows).items()))
+
+
+def _cell(value: Any) -> Any:
+    """1 and 1.0 are one value; text and bytes are none of a number's."""
+    if isinstance(value, float) and math.isfinite(value):
+        rounded = float(f"{value:.9g}")
+        return int(rounded) if rounded.is_integer() else rounded
+    return (type(value).__name__, value) if isinstance(value, (str, bytes)) else value
+
+
+def choose(candidates: Sequence[Answered], signatures: Sequence[Signature | None]) -> Chosen:
+    """The candidate to answer with; the first one is greedy, and the answer where nothing else tells.
+
+    Where no candidate runs, the text that most of them share.
+    """
+    voting = [place for place, found in enumerate(signatures) if found is not None and candidates[place].sql.strip()]
+    if not voting:
+        return Chosen(_best_of([p for p, c in enumerate(candidates) if c.sql.strip()] or [0], candidates), 0.0)
+    groups: dict[Signature, list[int]] = {}
+    for place in voting:
+        groups.setdefault(signatures[place] or (), []).append(place)
+    winner = max((list(group) for group in groups.values()), key=lambda group: _rank(group, candidates))
+    return Chosen(_best_of(winner, candidates), len(winner) / len(candidates))
+
+
+def _best_of(places: Sequence[int], candidates: Sequence[Answered]) -> int:
+    """The first of the candidates whose text most share, by the same order of ties."""
+    texts: dict[str, list[int]] = {}
+    for place in places:
+        texts.setdefault(canonical(candidates[place].sql), []).append(place)
+    groups = list(texts.values())
+    return max(groups, key=lambda group: _rank(group, candidates))[0]
+
+
+def _rank(group: Sequence[int], candidates: Sequence[Answered]) -> tuple[Any, ...]:
+    """Larger is better: votes, probability, holds the greedy one, fewer tables, shorter, the text itself.
+
+    A text counts once with its probability per token, however often it was drawn: that is what the votes are for.
+    """
+    texts = {canonical(candidates[place].sql): place for place in reversed(group)}
+    likely = sum(math.exp(candidates[p].log_prob / max(1, candidates[p].tokens)) for p in sorted(texts.values()))
+    first = min(texts, key=lambda text: (_tables(text), len(text), text))
+    return (
+        len(group),
+        round(likely, 9),
+        0 in group,
+        -_tables(first),
+        -len(first),
+        [-ord(character) for character in first],
+    )
+
+
+@lru_cache(maxsize=50_000)
+def _tables(sql: str) -> int:
+    tree = parse(sql)
+    return len(list(tree.find_all(exp.Table))) if tree else 1000
+
+
+class Selector:
+    """Runs candidates on the question's database and on instances of it, and chooses. execute: `Sandbox.execute`."""
+
+    def __init__(self, execute: Callable[[Sequence[Request]], list[Execution]], instances: Instances | None = None):
+        self._execute, self._instances = execute, instances
+
+    def choose(self, database: str, candidates: Sequence[Answered]) -> Chosen:
+        files = [database, *(self._instances.get(database, ()) if self._instances else ())]
+        queries = list(dict.fromkeys(one.sql for one in candidates if one.sql.strip()))
+        requests = [(file, sql) for sql in queries for file in files]
+        runs = dict(zip(requests, self._execute(requests), strict=True))
+        told = {sql: signature(sql, [runs[file, sql] for file in files]) for sql in queries}
+        return choose(candidates, [told.get(one.sql) for one in candidates])
+
+
+def vote(candidates: Sequence[Any]) -> int:
+    """For `rl.asker.Asker`: candidates that have run on the database."""
+    return choose(candidates, [signature(c.sql, [c.execution]) if c.execution else None for c in candidates]).place
+
+
+def threshold(confidences: Sequence[float], right: Sequence[bool], wanted: float) -> float:
+    """The least confidence from which on the answers of a split are right as often as wanted; above 1 when none is.
+
+    >>> threshold([0.9, 0.6, 0.4, 0.2], [True, True, False, False], 0.9)
+    0.6
+    """
+    best = math.nextafter(1.0, 2.0)
+    for least in sorted(set(confidences), reverse=True):
+        kept = [good for confidence, good in zip(confidences, right, strict=True) if confidence >= least]
+        if sum(kept) >= wanted * len(kept):
+            best = least
+    return best
