@@ -31,16 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     transformers.utils.logging.set_verbosity_error()
     warnings.simplefilter("ignore")
-    logging.disable(logging.ERROR)
     names = {"path": args.model, "quantization": args.quantization, "max_length": args.max_length}
     model = validate(ModelConfig, names | {"dtype": "float32"}, "sft.check_model")
     from sft.policy.base import load_model
     from sft.policy.support import Support, support_of
 
+    logging.disable(logging.ERROR)
     try:
         found = support_of(load_model(model, LoraConfig(r=8)).get_base_model(), model.max_length)
     except UserError as error:
         found = Support(False, "none", None, " ".join(str(error).split()))
+    finally:
+        logging.disable(logging.NOTSET)
     print(json.dumps(asdict(found)), flush=True)
     return 0 if found.supported else USER_ERROR_EXIT
 
