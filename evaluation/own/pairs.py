@@ -78,7 +78,7 @@ def _read(file: Path, db_id: str) -> Iterator[Found | Fault]:
             whole = record if named else {**record, "db_id": db_id}
             (example,) = read(whole, f"{file.stem}-{place:05d}", Source(file.parent, file, "train"))
         except Unreadable as error:
-            yield Fault(record.where, str(error) if named else str(error).removesuffix(", db_id"))
+            yield Fault(record.where, str(error) if named else str(error).replace(", db_id", "", 1))
             continue
         pair = (example.question.strip(), example.gold_sql.strip(), example.db_id)
         if not all(pair) or pair in seen:
