@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from evaluation.instances.contents import Contents, Link, Places, Row, Table, changed  # noqa: E402
+from evaluation.instances.contents import Contents, Link, Places, Row, Table, changed, reference  # noqa: E402
 from graph.confined import Settings, end_after, serve  # noqa: E402
 from graph.database import DatabaseError, open_database, quoted, shadow_tables  # noqa: E402
 from graph.guard import Clock  # noqa: E402
@@ -158,8 +158,11 @@ def joined(tables: dict[str, Table], join: Any) -> Link | None:
             continue
         places = (tables[child].columns.index(column),), (tables[parent].columns.index(other),)
         unique = places[1] in tables[parent].unique or places[1][0] in tables[parent].distinct
-        values = tables[child].values(places[0])
-        if unique and values and values <= tables[parent].values(places[1]):
+        values, known = (
+            {reference(cells, (0,)) for cells in tables[name].values(at)}
+            for name, at in zip((child, parent), places, strict=True)
+        )
+        if unique and values and values <= known:
             return Link(child, places[0], parent, places[1])
     return None
 

@@ -202,25 +202,31 @@ def reduced(contents: Contents, rng: random.Random) -> Contents:
 def _gone(contents: Contents, name: str, spare: Sequence[int], most: int) -> set[int]:
     """The first of the spare rows that no row left refers to."""
     links, rows = [link for link in contents.links if link.parent == name], contents.tables[name].rows
-    used = [Counter(_cells(row, link.columns) for row in contents.tables[link.child].rows) for link in links]
+    used = [Counter(reference(row, link.columns) for row in contents.tables[link.child].rows) for link in links]
     gone: set[int] = set()
     grown = True
     while grown and len(gone) < most:
         grown = False
         for number in spare:
             row = rows[number]
-            free = not any(u[_cells(row, link.parent_columns)] for u, link in zip(used, links, strict=True))
+            free = not any(u[reference(row, link.parent_columns)] for u, link in zip(used, links, strict=True))
             if free and number not in gone and len(gone) < most:
                 gone.add(number)
                 for counts, link in zip(used, links, strict=True):
                     if link.child == name:
-                        counts[_cells(row, link.columns)] -= 1
+                        counts[reference(row, link.columns)] -= 1
                         grown = True
     return gone
 
 
-def _cells(row: Row, places: Places) -> Row:
-    return tuple([row[place] for place in places])
+def reference(row: Row, places: Sequence[int]) -> Row:
+    """The cells as both sides of a reference spell them: a text column may refer to a number.
+
+    >>> reference((1, "1", 1.0), (0, 1, 2))
+    ('1', '1', '1')
+    """
+    cells = [row[place] for place in places]
+    return tuple([f"{c:.0f}" if isinstance(c, (int, float)) and c == c // 1 else c for c in cells])
 
 
 def _part(rows: int, mean: float, rng: random.Random) -> int:
@@ -361,8 +367,8 @@ class _Makers:
         rows get many children and some none."""
         keys = sorted(contents.tables[link.parent].values(link.parent_columns), key=repr)
         if self._once(link):
-            taken = self._table.values(link.columns)
-            keys = [key for key in keys if key not in taken]
+            taken = {reference(row, link.columns) for row in self._table.rows}
+            keys = [key for key in keys if reference(key, range(len(key))) not in taken]
             self._rng.shuffle(keys)
             return keys
         return self._rng.sample(keys, len(keys) // 2 + 1) if len(keys) > 2 else keys
