@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rl.algorithms.advantages import EPSILON
+from rl.algorithms.ppo import Estimates
 from sft.policy.answers import answer_hidden
 from sft.policy.packing import PackedBatch
+from sft.policy.ranks import Ranks
 
 NAME = "critic"
 
@@ -47,3 +51,13 @@ def _one_by_one(causal_lm: Any, packed: PackedBatch) -> Tensor:
         hidden = causal_lm.get_decoder()(input_ids=packed.ids_M[None, span.start : span.end], use_cache=False)[0][0]
         parts.append(hidden[packed.predictors_N[ours_N] - span.start])
     return torch.cat(parts)
+
+
+def standardise(found: dict[int, Estimates], ranks: Ranks) -> None:
+    """In place: the advantages with mean 0 and deviation 1 over the tokens of all ranks."""
+    flat = [a for one in found.values() for a in one.advantages]
+    count, total, squares = ranks.sum([len(flat), sum(flat), sum(a * a for a in flat)])
+    mean = total / max(1.0, count)
+    deviation = max(0.0, squares / max(1.0, count) - mean * mean) ** 0.5 + EPSILON
+    for key, one in found.items():
+        found[key] = replace(one, advantages=[(a - mean) / deviation for a in one.advantages])

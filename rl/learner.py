@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,15 @@ from bitsandbytes.optim import PagedAdamW8bit
 from torch import Tensor
 
 from evaluation.errors import UserError
-from rl.algorithms.advantages import EPSILON
 from rl.algorithms.base import Algorithm
 from rl.algorithms.control import adapted
 from rl.algorithms.losses import Tokens
-from rl.algorithms.ppo import Estimates, estimates, value_loss
+from rl.algorithms.ppo import estimates, value_loss
 from rl.config import LearnerConfig, RolloutConfig
-from rl.critic import Critic
+from rl.critic import Critic, standardise
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
+from rl.step import Step, Totals
 from rl.types import Episode, Group, Segment
 from sft.config import LoraConfig, ModelConfig
 from sft.policy.answers import answer_scores
@@ -37,28 +36,6 @@ from sft.policy.ranks import Ranks, meeting_point
 from sft.policy.support import ready
 
 REFERENCE = "reference"
-Totals = defaultdict[str, float]
-"""Sums over the micro-batches of a step, by name."""
-
-
-SUMMED = (
-    "tokens", "size", "clipped_sum", "mismatch_sum", "kl_reference_sum", "entropy_learned_sum", "loss", "over_budget",
-)  # fmt: skip
-"""Totals that are added up over the ranks at the end of a step."""
-
-
-@dataclass
-class _Step:
-    """What the current step has seen so far. learned: `Algorithm.size` since the last update."""
-
-    samples: int = 0
-    useful: int = 0
-    learned: float = 0.0
-    seconds: float = 0.0
-    first: Group | None = None
-    waiting: list[Group] = field(default_factory=list)
-    estimates: dict[int, Estimates] = field(default_factory=dict)
-    totals: Totals = field(default_factory=lambda: defaultdict(float))
 
 
 class Learner:
@@ -107,7 +84,7 @@ class Learner:
         )
         self.skipped = 0  # updates in a row
         self.factor = 1.0  # of the KL's weight
-        self.ranks, self._now = Ranks(), _Step()
+        self.ranks, self._now = Ranks(), Step()
         self.model.train()
         _refuse_dropout(self.model)
 
@@ -159,15 +136,16 @@ class Learner:
             self._estimate(now.waiting)
             if not updates and now.first:  # engine and learner are compared every step, also with nothing to learn
                 self._compare([now.first])
-            fresh = self._mismatch()
+            fresh = now.mismatch(self.ranks)
             for m in range(updates):
                 self._accumulate(now.waiting[m % parts :: parts])
                 if m == 0:  # later minibatches also differ from the engine by what the earlier ones taught
-                    fresh = self._mismatch()
+                    fresh = now.mismatch(self.ranks)
                 self._update(step, now.samples / parts)
             release_memory()
-        self._now = _Step()
-        return fresh | self._controlled(self._metrics(now, updates, step), updates)
+        self._now = Step()
+        metrics = now.metrics(self.ranks, self.algorithm, updates) | {"learning_rate": self._learning_rate(step)}
+        return fresh | self._controlled(metrics, updates)
 
     def _controlled(self, metrics: dict[str, float], updates: int) -> dict[str, float]:
         """Adapts the factor to the KL of this step, the same on every rank."""
@@ -175,24 +153,6 @@ class Learner:
         if target and updates:
             self.factor = adapted(self.factor, metrics["kl_reference"], target)
         return metrics | ({"kl_factor": self.factor} if target else {})
-
-    def _metrics(self, now: _Step, updates: int, step: int) -> dict[str, float]:
-        names = (*SUMMED, *self.algorithm.means)
-        sums = dict(zip(names, self.ranks.sum([now.totals[name] for name in names]), strict=True))
-        tokens = max(1.0, sums["tokens"])
-        if not self.algorithm.reference:
-            del sums["kl_reference_sum"]
-        means = {name.removesuffix("_sum"): total / tokens for name, total in sums.items() if name.endswith("_sum")}
-        means |= {name: sums[name] / max(1.0, sums["size"]) for name in self.algorithm.means}
-        return means | {
-            "loss": sums["loss"] / max(1, updates),
-            "grad_norm": now.totals["grad_norm"] / max(1, updates),
-            "over_budget": sums["over_budget"],
-            "learning_rate": self._learning_rate(step),
-            "skipped_updates": now.totals["skipped"],
-            "learner_tokens_per_s": tokens / now.seconds,
-            "learn_seconds": now.seconds,
-        }
 
     @contextmanager
     def _clock(self) -> Iterator[None]:
@@ -244,14 +204,14 @@ class Learner:
         """This micro-batch's weighted sum; adds its metrics to the totals of the step."""
         tokens = self._tokens(groups)
         loss, metrics = self.algorithm.loss(tokens)
-        self._count(tokens, metrics | {"loss_sum": float(loss.detach())})
+        self._now.count(tokens, metrics | {"loss_sum": float(loss.detach())})
         return loss
 
     def _compare(self, groups: Sequence[Group]) -> None:
         """Learner and engine, where nothing is learned."""
         with torch.no_grad():
             tokens = self._tokens(groups)
-        self._count(tokens, tokens.compared())
+        self._now.count(tokens, tokens.compared())
 
     def _tokens(self, groups: Sequence[Group]) -> Tokens:
         groups = self._rows(groups)
@@ -296,12 +256,7 @@ class Learner:
             ):
                 known, *beyond = (values[:-1].tolist(), float(values[-1])) if c else (values.tolist(), 0.0)
                 found[id(e)] = estimates(known, reward.value, self.config.gamma, self.config.gae_lambda, *beyond)
-        flat = [a for one in found.values() for a in one.advantages]
-        count, total, squares = self.ranks.sum([len(flat), sum(flat), sum(a * a for a in flat)])
-        mean = total / max(1.0, count)
-        deviation = max(0.0, squares / max(1.0, count) - mean * mean) ** 0.5 + EPSILON
-        for key, one in found.items():
-            found[key] = replace(one, advantages=[(a - mean) / deviation for a in one.advantages])
+        standardise(found, self.ranks)
 
     def _values(self, critic: Critic, groups: Sequence[Group]) -> Tensor:
         packed = pack([g.episodes for g in self._rows(groups)]).to(self.device)
@@ -324,15 +279,6 @@ class Learner:
         self._now.totals["value_loss"] += float(loss_N.detach().sum())
         return self.config.value_weight * (torch.tensor(weights, device=self.device) * loss_N).sum()
 
-    def _count(self, tokens: Tokens, metrics: dict[str, float]) -> None:
-        totals = self._now.totals
-        totals["tokens"] += tokens.log_probs_N.numel()
-        if tokens.entropy_N is not None:
-            totals["entropy_learned_sum"] += float(tokens.entropy_N.detach().sum())
-        totals["mismatch_max"] = max(totals["mismatch_max"], metrics.pop("mismatch_max"))
-        for name, value in metrics.items():
-            totals[name] += value
-
     def _apply(self, step: int, totals: Totals) -> None:
         """Clips, steps and clears. A gradient that is not finite is dropped and counted, and too many end the run."""
         parameters = list(self.trained.values())
@@ -354,13 +300,6 @@ class Learner:
                 f"step {step}: the gradient was not finite in {self.skipped} updates in a row (learner.max_skipped); "
                 "the weights are those before them. Lower learner.learning_rate, or look at the rollouts of these steps"
             )
-
-    def _mismatch(self) -> dict[str, float]:
-        """Mean and largest |log π − log μ| of learner and engine over the tokens so far, nats."""
-        totals = self._now.totals
-        total, tokens = self.ranks.sum([totals["mismatch_sum"], totals["tokens"]])
-        (largest,) = self.ranks.max([totals["mismatch_max"]])
-        return {"mismatch": total / max(1.0, tokens), "mismatch_max": largest}
 
     def _learning_rate(self, step: int) -> float:
         """Linear warm-up, then linear decay to a tenth at the last step. `step` counts from 1."""
