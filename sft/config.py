@@ -193,6 +193,11 @@ class SftConfig(Settings):
         return self
 
     @property
+    def dev_length(self) -> int:
+        """Tokens of a dev question: after a prompt as long as any that is learned there is room for an answer."""
+        return self.model.max_length + self.dev.max_tokens
+
+    @property
     def learns_all(self) -> bool:
         """Whether all weights learn, rather than an adapter."""
         return self.train.mode in ("full", "pretrain")

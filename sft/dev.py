@@ -27,7 +27,7 @@ from sft.policy.adapter import CONFIG
 from sft.policy.base import load_tokenizer, read_adapter, served_base
 from sft.policy.encoder import PromptEncoder
 from sft.policy.generator import Generator, GeneratorConfig, Sample, Sampling
-from sft.policy.model_files import context_length
+from sft.policy.model_files import context_length, local_model
 
 GREEDY = 0.0
 
@@ -114,13 +114,20 @@ def _task(config: SftConfig, encoder: PromptEncoder, data: Path | None) -> Task:
     split = load_split(asked.benchmark, "dev", data, shots=asked.shots, synthetic=asked.synthetic_rows)
     chosen = sorted(random.Random(0).sample(range(len(split.examples)), min(config.dev.questions, len(split.examples))))
     examples = [split.examples[index] for index in chosen]
-    room = config.model.max_length
+    directory = local_model(config.model.path)
+    room = min(config.dev_length, (context_length(directory) if directory else None) or config.dev_length)
     prompts = [encoder.encode(example) for example in examples]
     fitting = [i for i, prompt in enumerate(prompts) if len(prompt) + config.dev.max_tokens <= room]
     if not fitting:
         raise UserError(
-            f"none of {len(examples)} dev prompts leaves room for dev.max_tokens = {config.dev.max_tokens} tokens in "
-            f"model.max_length = {room} (the shortest has {min(map(len, prompts))}): raise model.max_length"
+            f"none of {len(examples)} dev prompts leaves room for dev.max_tokens = {config.dev.max_tokens} tokens in a "
+            f"context of {room} (the shortest has {min(map(len, prompts))}): raise model.max_length"
+        )
+    if long := len(examples) - len(fitting):
+        print(
+            f"dev: {long} of {len(examples)} questions count as wrong: prompt and dev.max_tokens = "
+            f"{config.dev.max_tokens} do not fit in {room} tokens; raise model.max_length, or lower dev.max_tokens",
+            flush=True,
         )
     golds = [encoder.completion_ids(examples[i].gold_sql)[: config.dev.max_tokens] for i in fitting]
     return Task(config, examples, fitting, [prompts[i] for i in fitting], golds, split.tables)
@@ -176,12 +183,12 @@ def _answers(
 def _engine(config: SftConfig, model: Path | None) -> Generator:
     settings: DevConfig = config.dev
     directory = model or served_base(config.model)
-    room = context_length(directory) or config.model.max_length
+    room = context_length(directory) or config.dev_length
     return Generator(
         GeneratorConfig(
             model=str(directory),
             dtype=config.model.dtype,
-            max_model_len=min(config.model.max_length, room),
+            max_model_len=min(config.dev_length, room),
             max_lora_rank=config.lora.r,
             kv_cache_gib=settings.kv_cache_gib,
             seed=config.run.seed,

@@ -263,7 +263,7 @@ def _fit_line(plan: Plan) -> str:
 
 
 def _served(config: SftConfig, shape: ModelShape) -> Served:
-    return Served(shape, config.model.dtype, config.model.max_length, config.lora.r)
+    return Served(shape, config.model.dtype, config.dev_length, config.lora.r)
 
 
 def _trainable(shape: ModelShape, rank: int | None) -> int:

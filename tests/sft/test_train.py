@@ -14,7 +14,7 @@ from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
 from graph.prompt import PROMPT_VERSION
 from sft.config import SftConfig
-from sft.dev import DevScore
+from sft.dev import DevScore, _task
 from sft.documents import documents
 from sft.policy import base as policy
 from sft.policy import provenance
@@ -316,6 +316,17 @@ def test_pretraining_text_is_the_schema_then_questions_and_queries(toy, shop):
     assert text.count("-- ") == 12 and text.endswith(";" + tokenizer.eos_token)
     several, _ = documents(examples, PromptEncoder(tokenizer), 200)
     assert len(several) > 1 and all(one.length <= 200 for one in several)
+
+
+def test_a_dev_prompt_as_long_as_any_that_is_learned_is_answered(toy, shop, tmp_path, capsys):
+    (shop / "dev.jsonl").write_text((shop / "train.jsonl").read_text())
+    config = settings(toy, tmp_path)
+    encoder = PromptEncoder(policy.load_tokenizer(str(toy)), "compact", 256)
+    longest = max(len(encoder.encode(example)) for example in load_examples("own", "dev", shop))
+    just = config.model_copy(update={"model": config.model.model_copy(update={"max_length": longest})})
+    assert len(_task(just, encoder, shop).fitting) == 12 and capsys.readouterr().out == ""
+    short = config.model_copy(update={"model": config.model.model_copy(update={"max_length": longest - 1})})
+    assert len(_task(short, encoder, shop).fitting) < 12 and "count as wrong" in capsys.readouterr().out
 
 
 def test_the_adapter_kept_is_the_best_on_dev_by_the_real_engine(tmp_path):
