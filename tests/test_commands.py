@@ -129,7 +129,7 @@ WRONG = [
     ("rl.predict", "--model no --benchmark tiny --out x.jsonl", "the model path no does not exist"),
     ("rl.predict", "--model sft/tiny --benchmark tiny --split no --out x.jsonl", "tiny has the splits train, dev"),
     ("rl.init", "x --database no", "--database: no must be an existing file"),
-    ("rl.init", "x --database README.md", "the database README.md is not an SQLite 3 file"),
+    ("rl.init", "x --database README.md", "the database README.md must be a SQLite 3 file"),
     ("rl.init", "README.md --database docs/shop/shop.sqlite", "DIR must be a folder, "),
     ("rl.init", "/dev/null/x --database docs/shop/shop.sqlite", "DIR: the folder /dev/null/x cannot be written to"),
     ("rl.init", "x --database docs/shop/shop.sqlite --propose -1", "must be at least 0, got -1"),

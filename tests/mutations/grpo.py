@@ -468,8 +468,8 @@ MUTATIONS = (
         "5.22",
         "prompts lack the opening of the answer",
         "sft/policy/chat.py",
-        "add_generation_prompt=True",
-        "add_generation_prompt=False",
+        "self._render(messages, add_generation_prompt=True)",
+        "self._render(messages, add_generation_prompt=False)",
         ("tests/sft/test_examples.py::test_a_prompt_is_the_chat_up_to_the_opening_of_the_answer",),
     ),
 )

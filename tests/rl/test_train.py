@@ -176,7 +176,7 @@ def test_a_job_whose_driver_is_killed_is_resumed_by_the_same_line_on_the_same_cl
         actors = {actor["class_name"] for actor in head.get("/api/v0/actors")["data"]["result"]["result"]}
     assert {"learner", "engine", "reward-0"} <= actors, "the driver must have joined this cluster"
     assert step < 3 or "resuming" in again.stdout  # the checkpoint of step 2 may not have been written yet
-    assert f"the run lies in {runs} on the head" in again.stdout and "SUCCEEDED" in again.stdout
+    assert f" is {runs} on the head" in again.stdout and "SUCCEEDED" in again.stdout
     assert [row["step"] for row in metrics_of(runs / "job")] == [1, 2, 3, 4]
     assert trained_adapter(runs / "job") == trained_adapter(undisturbed), f"killed after step {step}"
 

@@ -8,6 +8,7 @@ import pytest
 from rl.config import RlConfig
 from sft.config import RunConfig, SftConfig
 from sft.finished import FILE, is_finished, mark, unmark
+from sft.settings.file import validate
 
 
 def config_of(directory: Path, **settings) -> RlConfig:
@@ -26,7 +27,7 @@ def run(tmp_path: Path) -> Path:
 def test_the_same_settings_data_and_start_are_finished_and_the_report_is_named(run, capsys):
     assert is_finished(config_of(run), run / "x" / ".." / "data")
     assert f"its report is {run}/x/report" in capsys.readouterr().out
-    assert is_finished(RlConfig.model_validate(json.loads(config_of(run).model_dump_json())), run / "data")
+    assert is_finished(validate(RlConfig, json.loads(config_of(run).model_dump_json()), "rl.train"), run / "data")
 
 
 def test_anything_else_that_is_asked_for_is_not_finished(run):

@@ -224,9 +224,9 @@ def test_what_is_taken_bit_by_bit_is_what_comes_at_once(generator: Generator) ->
 
 def test_a_streamed_answer_is_heard_as_it_grows_and_is_the_sampled_one(generator: Generator) -> None:
     greedy, heard = Sampling(1, 0.0, 12), list[list[int]]()
-    ((whole,),) = generator.sample([PROMPTS[1]], greedy, 1)
-    generator.stream("stream", PROMPTS[1], greedy, 1, heard.append)
-    generator.submit("beside", [PROMPTS[2]], greedy, 1)
+    ((whole,),) = generator.sample([PROMPTS[1]], greedy, None)
+    generator.stream("stream", PROMPTS[1], greedy, None, heard.append)
+    generator.submit("beside", [PROMPTS[2]], greedy, None)
     done: set[str] = set()
     while done < {"stream", "beside"}:
         done |= set(generator.advance())

@@ -156,7 +156,7 @@ def test_a_run_learns_and_leaves_all_that_it_promises(toy, shop, tmp_path, capsy
     assert all(row["tokens_per_s"] > 0 and row["learning_rate"] >= 0 for row in rows)
     kept = [name for name in files(run) if not name.startswith("tensorboard/events")]
     adapter = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/rollsql.json"]
-    report = [f"report/{name}" for name in ("report.md", "sft_loss.png", "summary.json")]
+    report = [f"report/{name}" for name in ("index.html", "report.md", "sft_loss.png", "summary.json")]
     assert kept == [".lock", *adapter, "config.json", "finished.json", "golds.json", "metrics.jsonl", *report]
     shown = (run / "report" / "report.md").read_text()
     assert "12 questions" in shown and "(sft_loss.png)" in shown and "| total |" in shown

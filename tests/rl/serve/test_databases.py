@@ -1,6 +1,5 @@
 """Databases by id, uploads, feedback: what a request may reach on the disk, and what it may not."""
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ from evaluation.errors import UserError
 from rl.serve import databases as serving
 from rl.serve.databases import Databases, Full, Unknown, found
 from rl.serve.feedback import Feedback
+from tests.rl.serve.loops import alone
 
 
 def make(path: Path, script: str = "CREATE TABLE t(a)") -> Path:
@@ -27,7 +27,7 @@ async def pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
 
 
 def upload(served: Databases, name: str, data: bytes) -> str:
-    return asyncio.run(served.upload(name, pieces(data)))
+    return alone(served.upload(name, pieces(data)))
 
 
 def on_disk(served: Databases) -> list[Path]:

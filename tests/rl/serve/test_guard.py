@@ -9,6 +9,7 @@ import pytest
 
 from rl.serve import guard
 from rl.serve.guard import HEADERS, Guard
+from tests.rl.serve.loops import alone
 
 TOKEN = "a-token-of-many-letters"
 
@@ -29,7 +30,7 @@ def ask(app: Guard, path: str = "/ask", **request: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
             return await client.request("POST", path, **request)
 
-    return asyncio.run(asked())
+    return alone(asked())
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
