@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -105,6 +106,9 @@ def _refusal(address: str, reason: str, remedy: str) -> str:
 def _start_local(num_cpus: int, object_store_mib: int, log_to_driver: bool) -> dict[str, Any]:
     for key, value in _LOCAL_ENV.items():
         os.environ.setdefault(key, value)
+    # Actors import the code of this process, from whatever folder it was started.
+    searched = [str(Path(__file__).resolve().parents[1]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, searched)))
     for attempt in range(1, START_ATTEMPTS + 1):
         ours = psutil.Process()
         before = set(ours.children())
