@@ -157,7 +157,9 @@ def test_the_whole_of_own_data_runs_with_a_few_steps(clone: Path, monkeypatch: p
     monkeypatch.chdir(clone)
     for words in steps(OWN_DATA):
         if words[0] == "rollsql" and not (words[1] == "init" and Path("shop-data").exists()):
-            subprocess.run([*ROLLSQL, *words[1:], *less.get(words[1], [])], check=True)
+            done = subprocess.run([*ROLLSQL, *words[1:], *less.get(words[1], [])])
+            # after so little training an answer may hold no query, or one that does not run
+            assert done.returncode == 0 or (words[1] == "ask" and done.returncode == 1), words
     assert Path("shop-data/score-rl/verdicts.jsonl").is_file()
 
 
