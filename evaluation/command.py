@@ -10,7 +10,8 @@ import argparse
 import difflib
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -167,18 +168,21 @@ def check_output(path: Path, name: str = "--out", suffixes: tuple[str, ...] = ()
 
 def check_folder(path: Path, name: str = "--out") -> Path:
     """A folder that can be written to, made if need be. UserError otherwise."""
-    try:
+    with _written(path, name):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{name}: the folder {path} cannot be written to: {error.strerror}") from None
     return check_room(path, name)
 
 
 def check_room(path: Path, name: str) -> Path:
     """A folder that can be written to, or be made where it would lie; nothing is made. UserError otherwise."""
     there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    with _written(path, name), tempfile.TemporaryFile(dir=there):
+        return path
+
+
+@contextmanager
+def _written(path: Path, name: str) -> Iterator[None]:
     try:
-        with tempfile.TemporaryFile(dir=there):
-            return path
+        yield
     except OSError as error:
         raise UserError(f"{name}: the folder {path} cannot be written to: {error.strerror}") from None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 from graph.link import Linked
-from graph.paths import join_paths
-from graph.writer import MOST_PATHS, PromptWriter
+from graph.picture import joins_on_paths
+from graph.writer import PromptWriter
 from rl.wire import text
 
 MOST_TABLES, MOST_COLUMNS = 60, 30
@@ -50,8 +49,7 @@ def _table(table: Any, linked: Linked | None) -> dict[str, Any]:
 
 def _joins(writer: PromptWriter, linked: Linked | None, shown: set[str]) -> list[dict[str, Any]]:
     """Each once; on_path: on a shortest way between two tables that the question names."""
-    pairs = combinations(linked.sure, 2) if linked else ()
-    lit = {join for pair in pairs for path in join_paths(writer.graph, *pair, MOST_PATHS) for join in path}
+    lit = joins_on_paths(writer.graph, linked)
     joins = dict.fromkeys(join for _, _, join in writer.graph.edges(keys=True) if join)
     return [
         {

@@ -25,12 +25,7 @@ def dev_page(place: Place, databases: Databases) -> dict[str, Any]:
         rows.append(
             {
                 "number": place_in_dev,
-                "id": question.id,
-                "database": question.db_id,
-                "question": question.text,
-                "gold": question.gold,
-                "tables": question.tables,
-                "hardness": example.hardness if example else "",
+                **question.shown(example),
                 "stages": {stage: _outcome(row) for stage, row in stages.items()},
             }
         )
@@ -44,12 +39,7 @@ def dev_question(place: Place, number_in_dev: int, databases: Databases) -> dict
     answers = [_answer(question.gold, stage, row) for stage, row in stages.items()]
     return {
         "number": number_in_dev,
-        "id": question.id,
-        "database": question.db_id,
-        "question": question.text,
-        "gold": question.gold,
-        "tables": question.tables,
-        "hardness": example.hardness if example else "",
+        **question.shown(example),
         "dev": True,
         "groups": len(_asked(place.path, [])),
         "group": number_in_dev,

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evaluation.benchmarks import Example
 from evaluation.sql_diff import tables_named
 from rl.types import Reward
 
@@ -40,6 +41,17 @@ class Question:
     text: str
     gold: str
     tables: int
+
+    def shown(self, example: Example | None) -> dict[str, Any]:
+        """As the pages have it; the hardness is known where the benchmark is at hand."""
+        return {
+            "id": self.id,
+            "database": self.db_id,
+            "question": self.text,
+            "gold": self.gold,
+            "tables": self.tables,
+            "hardness": example.hardness if example else "",
+        }
 
 
 def question_of(name: str, db_id: str, text: str, gold: str) -> Question:

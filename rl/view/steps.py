@@ -58,12 +58,7 @@ def _question(index: Index, number: int, example: Example | None) -> dict[str, A
     question, first = index.questions[number], index.history(number)[0]
     return {
         "first": [first.step, first.number],
-        "id": question.id,
-        "database": question.db_id,
-        "question": question.text,
-        "gold": question.gold,
-        "tables": question.tables,
-        "hardness": example.hardness if example else "",
+        **question.shown(example),
     }
 
 
