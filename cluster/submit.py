@@ -155,6 +155,7 @@ def _submit(
 ) -> str:
     """The slots of the command's own process are held while it runs; without any it runs on the head."""
     os.environ["RAY_RUNTIME_ENV_IGNORE_GITIGNORE"] = "1"  # EXCLUDES alone says what stays at home
+    os.environ["RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES"] = ""
     slots = {f"entrypoint_num_{kind}s": getattr(needs.driver, f"{kind}s") or None for kind in ("cpu", "gpu") if needs}
     files = {"working_dir": str(root), "excludes": list(EXCLUDES)}
     return str(client.submit_job(entrypoint=shlex.join(command), submission_id=job_id, runtime_env=files, **slots))

@@ -1,5 +1,6 @@
 """What every test may ask for: the real benchmarks where they are, and quiet, offline, repeatable surroundings."""
 
+import logging
 import os
 import shutil
 import signal
@@ -67,6 +68,16 @@ def browser() -> Iterator["Browser"]:
         started = playwright.chromium.launch(executable_path=found, args=quiet)
         yield started
         started.close()
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A command that runs inside a test logs to that test's streams, which are closed when it ends."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 def pytest_configure() -> None:
