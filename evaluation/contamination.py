@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import permutations
+from typing import Any
 
 from sqlglot import exp
 
@@ -78,11 +80,28 @@ def contaminated(
     told = {}
     for name, others in held_out.items():
         theirs = [marks(example) for example in others]
-        seen = {way: {getattr(mark, way) for mark in theirs} - {""} for way in WAYS}
-        hits = {way: [getattr(mark, way) in seen[way] for mark in own] for way in WAYS}
+        hits = standing_in(own, theirs)
         told[name] = {"questions": len(theirs), **{way: sum(hits[way]) for way in WAYS}}
         for way in WAYS:
             for ways, hit in zip(found, hits[way], strict=True):
                 if hit:
                     ways.add((name, way))
     return [frozenset(ways) for ways in found], told
+
+
+def standing_in(own: Sequence[Marks], theirs: Sequence[Marks]) -> dict[str, list[bool]]:
+    """Way -> of each of `own` whether one of `theirs` is like it."""
+    seen = {way: {getattr(mark, way) for mark in theirs} - {""} for way in WAYS}
+    return {way: [getattr(mark, way) in seen[way] for mark in own] for way in WAYS}
+
+
+def overlaps(splits: Mapping[str, Sequence[Example]]) -> list[dict[str, Any]]:
+    """{"of", "questions", "in", "question", "sql", "schema"}: how many questions of one split stand in another, in each
+    way; for every two of them, both ways round, that have anything in common."""
+    known = {name: [marks(example) for example in examples] for name, examples in splits.items()}
+    found = []
+    for name, other in permutations(known, 2):
+        hits = {way: sum(hit) for way, hit in standing_in(known[name], known[other]).items()}
+        if any(hits.values()):
+            found.append({"of": name, "questions": len(known[name]), "in": other, **hits})
+    return found

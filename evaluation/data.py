@@ -2,6 +2,7 @@
 
 python -m evaluation.data list [--data DIR] [--json]
 python -m evaluation.data show NAME [--data DIR] [--json] [--limit N]
+python -m evaluation.data contamination tiny spider=DIR … [--json]
 python -m evaluation.data mix CONFIG.toml --out DIR
 python -m evaluation.data export NAME [--data DIR] --split train --form messages --out FILE
 python -m evaluation.data export NAME [--data DIR] --split dev --form bird --predictions FILE --out FILE
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from evaluation.benchmarks import known_layouts, load_split, named
-from evaluation.command import CommandLine, add_data, at_least, benchmark, check_folder, check_output, file
+from evaluation.command import CommandLine, add_data, at_least, benchmark, check_folder, check_output, file, folder
 from evaluation.errors import USER_ERROR_EXIT, UserError, exit_on_user_error
 from evaluation.score import write_whole
 
@@ -59,6 +60,33 @@ def show(options: argparse.Namespace) -> None:
             print(f"{name:12} " + (", ".join(f"{key} {count}" for key, count in value.items()) or "none"))
         else:
             print(f"{name:12} {value}")
+
+
+def contamination(options: argparse.Namespace) -> None:
+    """What the splits of datasets have in common: by question, by query without literals, by schema."""
+    from evaluation.contamination import WAYS, overlaps
+    from evaluation.inventory import own_questions
+
+    splits = {
+        f"{benchmark} {split}": examples
+        for benchmark, data in options.datasets
+        for split, examples in own_questions(benchmark, data).items()
+    }
+    found = overlaps(splits)
+    if options.json:
+        print(json.dumps({"splits": {name: len(held) for name, held in splits.items()}, "overlaps": found}, indent=1))
+        return
+    for name, examples in splits.items():
+        print(f"{name}: {len(examples)} questions")
+        for row in found:
+            if row["of"] == name:
+                print(f"  in {row['in']}: " + ", ".join(f"{way} {row[way]}" for way in WAYS if row[way]))
+
+
+def dataset(text: str) -> tuple[str, Path | None]:
+    """The words NAME=DIR, or the name alone of a bundled dataset."""
+    name, given, data = text.partition("=")
+    return benchmark(name), folder(data) if given else None
 
 
 def mix(options: argparse.Namespace) -> None:
@@ -107,6 +135,7 @@ def parsers() -> dict[str, tuple[CommandLine, Callable[[argparse.Namespace], Non
         for name, about, run in (
             ("list", "The layouts that are known, and where their files are.", list_known),
             ("show", "Count the questions of a dataset, and run its golds.", show),
+            ("contamination", "What the splits of datasets have in common.", contamination),
             ("mix", "Several datasets in one, without duplicates and held-out questions.", mix),
             ("export", "The questions of a split, in a form to train on elsewhere.", export),
         )
@@ -115,7 +144,10 @@ def parsers() -> dict[str, tuple[CommandLine, Callable[[argparse.Namespace], Non
         found[name][0].add_argument("name", type=benchmark, help="its layout, as spider, or package.module:LAYOUT")
     for name in ("list", "show", "export"):
         add_data(found[name][0])
-    for name in ("list", "show"):
+    found["contamination"][0].add_argument(
+        "datasets", type=dataset, nargs="+", metavar="NAME=DIR", help="its layout and folder; tiny alone"
+    )
+    for name in ("list", "show", "contamination"):
         found[name][0].add_argument("--json", action="store_true", help="as JSON")
     found["show"][0].add_argument("--limit", type=at_least(0), default=0, help="run the first N golds only (0: all)")
     found["show"][0].add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="sandboxes at once")

@@ -25,12 +25,7 @@ def inventory(benchmark: str, data: Path | None, limit: int = 0, workers: int = 
     A question that stands in several splits of one file counts once in "questions" and what follows. executed: golds
     that ran where there are rows, failed: those that did not; parsed: by sqlglot; limit: of the first so many only.
     """
-    splits = present_splits(benchmark, data)
-    if not splits:
-        load_split(benchmark, "dev", data)  # says what is missing
-    found = {split: loaded for split in splits if (loaded := _load(benchmark, split, data))}
-    if not found:
-        load_split(benchmark, splits[0], data, rows=False)
+    found = loaded_splits(benchmark, data)
     questions = {pair for split in found.values() for pair in zip(split.files, split.questions, strict=True)}
     examples = {
         (split.files[place], e.id): e
@@ -57,6 +52,28 @@ def inventory(benchmark: str, data: Path | None, limit: int = 0, workers: int = 
         "problems": dict(lost),
         "samples": [sample(e) for e in list(examples.values())[:: max(1, len(examples) // SAMPLES)][:SAMPLES]],
     }
+
+
+def loaded_splits(benchmark: str, data: Path | None) -> dict[str, Split]:
+    """The splits whose files are there and hold questions. UserError when there are none."""
+    splits = present_splits(benchmark, data)
+    if not splits:
+        load_split(benchmark, "dev", data)  # says what is missing
+    found = {split: loaded for split in splits if (loaded := _load(benchmark, split, data))}
+    if not found:
+        load_split(benchmark, splits[0], data, rows=False)
+    return found
+
+
+def own_questions(benchmark: str, data: Path | None) -> dict[str, list[Example]]:
+    """Split -> its questions; one that stands in several splits of the same files is the first one's."""
+    known: set[tuple[Path, str]] = set()
+    found = {}
+    for name, split in loaded_splits(benchmark, data).items():
+        placed = [(split.files[place], e) for place, e in zip(split.positions, split.examples, strict=True)]
+        found[name] = [e for file, e in placed if (file, e.id) not in known]
+        known |= {(file, e.id) for file, e in placed}
+    return {name: examples for name, examples in found.items() if examples}
 
 
 def sample(example: Example) -> dict[str, str]:

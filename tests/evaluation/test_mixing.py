@@ -91,6 +91,27 @@ def test_a_question_is_given_away_by_its_words_its_query_or_its_schema(
     assert ways == [frozenset({("dev", way)})] and told["dev"][way] == 1
 
 
+def test_the_report_counts_what_two_splits_have_in_common_both_ways_round(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"{name}={folder / name}" for name in ("spider", "sparc")]
+    assert data.main(["contamination", *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["splits"] == {"spider train": 9, "spider dev": 2, "sparc train": 2}
+    told = {(row["of"], row["in"]): (row["question"], row["sql"], row["schema"]) for row in found["overlaps"]}
+    assert told == {
+        ("spider train", "spider dev"): (1, 0, 0),  # "How old is 0?"
+        ("spider dev", "spider train"): (1, 0, 0),
+        ("spider dev", "sparc train"): (0, 1, 0),  # COUNT
+        ("sparc train", "spider dev"): (0, 1, 0),
+        ("spider train", "sparc train"): (0, 0, 7),  # all on the shop
+        ("sparc train", "spider train"): (0, 0, 2),
+    }
+    with pytest.raises(SystemExit):
+        data.main(["contamination", "spidre=."])
+    assert "did you mean spider?" in capsys.readouterr().err
+
+
 def test_the_command_writes_what_can_be_trained_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert data.main(["mix", str(config(folder, questions=99)), "--out", str(folder / "out")]) == 0
     assert "held out: spider dev (2): spider train: question 1" in capsys.readouterr().out
