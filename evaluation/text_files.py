@@ -28,6 +28,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_BETWEEN = re.compile(r"[\s,]*")
 _LOST_BYTE = re.compile("[\udc80-\udcff]")
 
 
@@ -51,12 +52,13 @@ class Placed(Record):
 
 
 def encoding_of(start: bytes) -> str:
-    """What the byte-order mark at the start says; UTF-8 without one.
+    """What the byte-order mark at the start says; without one UTF-16 where every second byte is zero, else UTF-8.
 
-    >>> encoding_of(b"\\xff\\xfeS\\0"), encoding_of(b"SELECT")
-    ('utf-16', 'utf-8')
+    >>> encoding_of(b"\\xff\\xfeS\\0"), encoding_of(b"S\\0E\\0"), encoding_of(b"SELECT")
+    ('utf-16', 'utf-16-le', 'utf-8')
     """
-    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+    bare = {"1010": "utf-16-le", "0101": "utf-16-be"}.get("".join("01"[byte > 0] for byte in start[:4]))
+    return next((name for mark, name in _MARKS if start.startswith(mark)), bare or "utf-8")
 
 
 def read_text(path: Path) -> str:
@@ -131,17 +133,42 @@ def _json(text: str, path: Path) -> Iterator[Placed | Fault]:
         try:
             values = parse_json(text, path)
         except UserError:
-            lines = [(number, line.strip().rstrip(",")) for number, line in lines if line.strip() not in "[]"]
-            if 2 * sum(_is_json(line) and line.startswith("{") for _, line in lines) < len(lines) or not lines:
+            found = list(_salvaged(text, path))
+            if not any(isinstance(item, Placed) for item in found):
                 raise
+            yield from found
         else:
             yield from (_object(value, f"{path}, question {place}") for place, value in enumerate(values, 1))
-            return
+        return
     for number, line in lines:
         try:
             yield _object(_parse(line, path, number), f"{path}, line {number}")
         except UserError as error:
             yield Fault(f"{path}, line {number}", str(error).partition(": ")[2])
+
+
+def _salvaged(text: str, path: Path) -> Iterator[Placed | Fault]:
+    """The objects of a list that is broken somewhere; one that cannot be read goes on until one stands where the first
+    does in its line or, where all are on one line, until a comma between two brackets."""
+    opening = re.match(r"\s*\[([\s,]*)", text)
+    if opening is None:
+        return
+    _, own_line, indent = opening[1].rpartition("\n")
+    again = re.compile(rf"^{indent}(?=\{{)", re.MULTILINE) if own_line else re.compile(r"\}\s*,\s*(?=\{)")
+    place, decoder, lost = opening.end(), json.JSONDecoder(), False
+    while place < len(text) and text[place] != "]":
+        where = f"{path}, line {text.count(chr(10), 0, place) + 1}"
+        try:
+            value, end = decoder.raw_decode(text, place)
+            yield _object(value, where)
+        except (ValueError, RecursionError) as error:
+            line = error.lineno if isinstance(error, json.JSONDecodeError) else text.count("\n", 0, place) + 1
+            yield Fault(f"{path}, line {line}", f"malformed JSON ({getattr(error, 'msg', 'nested too deeply')})")
+            found = again.search(text, place + 1)
+            end, lost = (found.end(), False) if found else (len(text), True)
+        place = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]  # it matches nothing, too
+    if not lost and text[place:].strip() != "]":
+        yield Fault(f"{path}, line {text.count(chr(10), 0, place) + 1}", "the list must end here with a ]")
 
 
 def _is_list(text: str, lines: list[tuple[int, str]]) -> bool:

@@ -19,6 +19,7 @@ from graph.process import Process, timed_out
 
 CHILD = Path(__file__).with_name("reader_child.py")
 DEADLINE_S = 1.5
+AT_ONCE = 500  # schemas that are checked within one deadline
 _SETTINGS = {
     "deadline_s": DEADLINE_S,
     "grace_s": 0.2,
@@ -54,6 +55,25 @@ def declared_tables(statements: str) -> list[tuple[Any, ...]]:
     return [table for answer in _ask("declared", Path("CREATE TABLE"), statements, 1) for table in answer]
 
 
+def declared_faults(schemas: Sequence[str]) -> list[str]:
+    """Of each, why its statements declare no table, "" where they do."""
+    found = []
+    for start in range(0, len(schemas), AT_ONCE):
+        part = schemas[start : start + AT_ONCE]
+        try:
+            found += [str(why) for why in _ask("faults", Path("CREATE TABLE"), list(part), 1)[0]]
+        except DatabaseError:  # one of them takes too long, and the others wait for it
+            found += [_declared_fault(schema) for schema in part]
+    return found
+
+
+def _declared_fault(schema: str) -> str:
+    try:
+        return str(_ask("faults", Path("CREATE TABLE"), [schema], 1)[0][0])
+    except DatabaseError as error:
+        return str(error)
+
+
 def read_cells(path: Path, ends: Sequence[tuple[str, str]], per_column: int) -> list[list[str]]:
     """Up to `per_column` distinct cells of each (table, column), as text; of the first columns only, or of none, when
     the file takes too long or cannot be read."""
@@ -65,7 +85,7 @@ def _ask(kind: str, path: Path, argument: Any, answers: int, strict: bool = True
     found: list[Any] = []
     request = (kind, os.path.abspath(path), argument)
     try:
-        if kind != "declared":
+        if kind not in ("declared", "faults"):
             identity(path)
         with _lock:
             try:

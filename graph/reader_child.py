@@ -33,7 +33,8 @@ _BRACKETS = re.compile(r"""'(?:''|[^'])*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\
 
 
 def work(request: tuple[str, str, Any], settings: Settings, answer: Callable[[Any], None]) -> None:
-    """(kind, path, argument) -> for "check" None, for "tables" a list, for "cells" a frame per column; or an error.
+    """(kind, path, argument) -> for "check" None, for "tables" a list, for "cells" a frame per column, for "faults"
+    a text for each of several CREATE TABLE statements, why they declare no table or ""; or an error.
 
     "declared" is as "tables", of the CREATE TABLE statements that are its argument.
 
@@ -43,8 +44,13 @@ def work(request: tuple[str, str, Any], settings: Settings, answer: Callable[[An
     clock = Clock(settings["deadline_s"])
     end_after(settings["deadline_s"] + settings["grace_s"], settings["wall_s"])
     try:
-        if kind == "declared":
-            with closing(declared(argument, clock)) as connection:
+        if kind in ("declared", "faults"):
+            with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+                connection.set_progress_handler(clock, _STEPS_PER_CHECK)
+                if kind == "faults":
+                    answer(([fault(connection, text) for text in argument], ""))
+                    return
+                declare(connection, argument)
                 answer((list(tables(connection, frozenset(), settings)), ""))
             return
         connection, known = open_database(path, clock)
@@ -64,10 +70,8 @@ def work(request: tuple[str, str, Any], settings: Settings, answer: Callable[[An
         answer((None, late or short or str(error)))
 
 
-def declared(text: str, clock: Clock) -> sqlite3.Connection:
-    """An empty database with the tables that the text declares; what else it says is passed over."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.set_progress_handler(clock, _STEPS_PER_CHECK)
+def declare(connection: sqlite3.Connection, text: str) -> None:
+    """Makes the tables that the text declares in an empty database; what else it says is passed over."""
     why: object = "it has none"
     for statement in create_statements(text):
         for form in (statement, bare_columns(statement)):  # the second for what MySQL and others add
@@ -78,7 +82,18 @@ def declared(text: str, clock: Clock) -> sqlite3.Connection:
                 why = error
     if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise DatabaseError(f"it must hold a CREATE TABLE statement that is valid for SQLite: {why}")
-    return connection
+
+
+def fault(connection: sqlite3.Connection, text: str) -> str:
+    """Why the text declares no table, "" where it does; the database is empty again."""
+    connection.execute("BEGIN")
+    try:
+        declare(connection, text)
+    except DatabaseError as error:
+        return str(error)
+    finally:
+        connection.execute("ROLLBACK")
+    return ""
 
 
 def create_statements(text: str) -> Iterator[str]:

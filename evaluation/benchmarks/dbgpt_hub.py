@@ -35,8 +35,9 @@ def read(record: Record, number: str, source: Source) -> list[Example]:
 @lru_cache(maxsize=8)
 def columns(file: Path) -> dict[str, str]:
     """The names of the columns, where dataset_info.json says other ones for this file."""
-    entries = info(file.parent).values()
-    return next((entry.get("columns", {}) for entry in entries if entry.get("file_name") == file.name), {})
+    listed = (entry.get("columns") for entry in info(file.parent).values() if entry.get("file_name") == file.name)
+    found = next((names for names in listed if isinstance(names, dict)), {})
+    return {part: name for part, name in found.items() if isinstance(name, str)}
 
 
 def info(folder: Path) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def info(folder: Path) -> dict[str, Any]:
 
 def files(data: Path, split: str) -> list[Path]:
     """By the words in their names; of a set in one shot and without, that without."""
-    listed = {entry.get("file_name") for entry in info(data).values() if not entry.get("ranking")}
+    listed = {str(entry.get("file_name")) for entry in info(data).values() if not entry.get("ranking")}
     there = sorted(path for path in data.glob("*.json*") if path.name in listed or "text2sql" in path.name)
     return [path for path in there if path.name != INFO and split_of(path.stem) == split]
 

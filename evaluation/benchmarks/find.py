@@ -72,10 +72,24 @@ def read(layout: Layout, source: Source, taken: Counter[str]) -> Iterator[Exampl
         if isinstance(record, Fault):
             yield record
             continue
+        where = f"{source.file}, question {place + 1}"
         try:
-            yield from list(layout.read(record, f"{source.split}-{first + place:05d}", source))
+            found = list(layout.read(record, f"{source.split}-{first + place:05d}", source))
         except Unreadable as error:
-            yield Fault(f"{source.file}, question {place + 1}", str(error))
+            yield Fault(where, str(error))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            yield Fault(where, f"its parts must be of the kinds that the layout has ({type(error).__name__}: {error})")
+        else:
+            yield from (_checked(example, layout, where) for example in found)
+
+
+def _checked(example: Example, layout: Layout, where: str) -> Example | Fault:
+    """A blank query would make "no query" the right answer, which only some datasets mean."""
+    if not example.question.strip():
+        return Fault(where, "the question must not be blank")
+    if not example.gold_sql.strip() and not layout.unanswerable:
+        return Fault(where, "the query must not be blank")
+    return example
 
 
 def looks_like(data: Path, benchmark: str = "") -> str:

@@ -86,7 +86,8 @@ class Layout:
     file among the databases is built once. schemas hold CREATE TABLE statements, for where no database is; so does
     tables.json. make: what neither says, (source, db_id) -> a path or such statements. files: finds the files of a
     split where patterns do not, (data directory, split) -> paths; splits then name them for messages only.
-    dialects: split -> the SQL that its golds are written in, a name of sqlglot's. bundled: it needs no data directory.
+    dialects: split -> the SQL that its golds are written in, a name of sqlglot's. unanswerable: a question may have no
+    query, and none is the right answer then. bundled: it needs no data directory.
     """
 
     about: str
@@ -99,6 +100,7 @@ class Layout:
     records: Callable[[Path], Iterable[Record | Fault]] = read_questions
     files: Callable[[Path, str], list[Path]] | None = None
     dialects: Mapping[str, str] = field(default_factory=dict)
+    unanswerable: bool = False
     bundled: Path | None = None
     licence: str = ""
     source: str = ""

@@ -16,6 +16,7 @@ from evaluation.benchmarks.shots import with_shots
 from evaluation.errors import UserError
 from evaluation.text_files import Fault
 from graph.introspect import is_declared
+from graph.reader import declared_faults
 
 log = logging.getLogger(__name__)
 
@@ -71,14 +72,21 @@ def load_split(
     found = list(read_all(layout, sources))
     faults = tuple(item for _, item in found if isinstance(item, Fault))
     asked = [(source, item) for source, item in found if isinstance(item, Example)]
-    _report_faults(faults, asked, benchmark, sources)
+    if not asked:
+        _report_faults(faults, asked, benchmark, sources)
     databases = Databases(layout)
     placed = [e if e.database else replace(e, database=databases.of(source, e.db_id)) for source, e in asked]
+    unknown = _undeclared(asked, placed)
+    if unknown:
+        faults += tuple(unknown.values())
+        asked = [one for place, one in enumerate(asked) if place not in unknown]
+        placed = [one for place, one in enumerate(placed) if place not in unknown]
+    _report_faults(faults, asked, benchmark, sources)
     if synthetic:
         placed = _filled(placed, synthetic, sources[0].file)
     missing = Counter(example.db_id for example in placed if not example.database)
     bare = sum(rows and is_declared(example.database) for example in placed)
-    _report_missing(missing, bare, len(placed), layout, sources[0])
+    _report_missing(missing, bare, len(placed), layout, sources[0], benchmark)
     kept = [place for place, e in enumerate(placed) if e.database and not (rows and is_declared(e.database))]
     there = len(kept)
     if dialect := layout.dialects.get(sources[0].split):
@@ -93,6 +101,17 @@ def load_split(
         there - len(kept),
         tuple(source.file for source, _ in asked),
     )
+
+
+def _undeclared(asked: Sequence[tuple[Source, Example]], placed: Sequence[Example]) -> dict[int, Fault]:
+    """Place -> why, of the questions whose schema declares no table."""
+    declared = list(dict.fromkeys(e.database for e in placed if is_declared(e.database)))
+    why = {schema: fault for schema, fault in zip(declared, declared_faults(declared), strict=True) if fault}
+    return {
+        place: Fault(f"{asked[place][0].file}, question {e.id}", f"its schema cannot be read: {why[e.database]}")
+        for place, e in enumerate(placed)
+        if e.database in why
+    }
 
 
 def _filled(placed: list[Example], rows: int, path: Path) -> list[Example]:
@@ -143,14 +162,19 @@ def _report_faults(faults: Sequence[Fault], asked: Sequence[object], benchmark: 
         log.warning("%s: %d of %d questions cannot be read: %s", path, len(faults), total, shown)
 
 
-def _report_missing(missing: Counter[str], bare: int, total: int, layout: Layout, source: Source) -> None:
+def _report_missing(
+    missing: Counter[str], bare: int, total: int, layout: Layout, source: Source, benchmark: str
+) -> None:
     """UserError when no question is left."""
     if not missing and not bare:
         return
     expected = source.file.parent / (layout.databases or ("the databases",))[0].replace("{split}", source.split)
     names = ", ".join(sorted(missing)[:5]) + (", …" if len(missing) > 5 else "")
     if missing.total() == total:
-        raise UserError(f"{source.file}: no question has a database; expected files like {expected} for {names}")
+        raise UserError(
+            f"{source.file}: no question has a database; expected files like {expected} for {names}"
+            f"{looks_like(source.data, benchmark)}"
+        )
     if missing.total() + bare == total:
         raise UserError(
             f"{source.file}: only the schemas are there, without rows, so no query can be executed: lay the databases "

@@ -25,6 +25,7 @@ LAYOUT = Layout(
     "what evaluation.data mix makes of several datasets",
     splits={"train": ("train.parquet",), "dev": ("dev.parquet",)},
     read=read,
+    unanswerable=True,
     licence="that of its sources",
     source="python -m evaluation.data mix",
 )

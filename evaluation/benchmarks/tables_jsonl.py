@@ -14,7 +14,7 @@ from typing import Any
 
 from evaluation.benchmarks.layout import Source, Unreadable
 from evaluation.databases.files import built
-from evaluation.text_files import read_records
+from evaluation.text_files import Fault, read_questions
 
 AGGREGATES = ("", "MAX", "MIN", "COUNT", "SUM", "AVG")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?\Z")
@@ -23,8 +23,21 @@ _NUMERIC = ("real", "int", "float", "number")
 
 @lru_cache(maxsize=4)
 def tables(path: Path) -> dict[str, dict[str, Any]]:
-    """id -> table, of a .tables.jsonl file."""
-    return {str(table.get("id")): table for table in read_records(path)}
+    """id -> table, of a .tables.jsonl file; those that are no tables are left out, and so are their questions."""
+    return {
+        str(item.get("id")): item for item in read_questions(path) if not isinstance(item, Fault) and is_table(item)
+    }
+
+
+def is_table(record: Mapping[str, Any]) -> bool:
+    """Whether it has a list of names, of types and of rows, each a list."""
+    names, types, rows = (record.get(part, []) for part in ("header", "types", "rows"))
+    lists = all(isinstance(part, list) for part in (names, types, rows))
+    return lists and bool(names) and all(isinstance(kind, str) for kind in types) and all(map(_is_list, rows))
+
+
+def _is_list(row: Any) -> bool:
+    return isinstance(row, list)
 
 
 def table_of(source: Source, table_id: str) -> dict[str, Any] | None:
@@ -53,7 +66,7 @@ def query(sql: Any, table: Mapping[str, Any], name: str, operators: Sequence[str
     OR at that depth of brackets (Criteria2SQL), and nothing is AND. Unreadable: a number that the table has not."""
     names = column_names(table)
     try:
-        column, aggregate = quoted(names[sql["sel"]]), AGGREGATES[sql["agg"]]
+        column, aggregate = quoted(at(names, sql["sel"])), at(AGGREGATES, sql["agg"])
         parts = [part for part in conditions(sql["conds"], names, table.get("types", ()), operators) if part]
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"'sql' must hold numbers of the table's columns, got {sql!r} ({error!r})") from None
@@ -68,13 +81,22 @@ def conditions(
     found: list[str | tuple[str, int]] = []
     for cond in conds:
         if len(cond) == 2:
-            found.append((("AND", "OR")[cond[0]], cond[1]))
+            found.append((at(("AND", "OR"), cond[0]), cond[1]))
             continue
         if found and isinstance(found[-1], str):
             found.append(("AND", 0))
         kind = types[cond[0]] if cond[0] < len(types) else "text"
-        found.append(f"{quoted(names[cond[0]])} {operators[cond[1]]} {literal(cond[2], kind)}")
+        if not isinstance(cond[2], str | int | float):
+            raise TypeError(f"{cond[2]!r} is no value to compare with")
+        found.append(f"{quoted(at(names, cond[0]))} {at(operators, cond[1])} {literal(cond[2], kind)}")
     return found
+
+
+def at(values: Sequence[str], place: int) -> str:
+    """IndexError, too, before the first."""
+    if place < 0:
+        raise IndexError(f"{place} is below 0")
+    return values[place]
 
 
 def bracketed(parts: Sequence[str | tuple[str, int]]) -> str:
@@ -124,7 +146,10 @@ def cell(row: Sequence[Any], place: int, kind: str) -> Any:
     value = row[place] if place < len(row) else None
     if isinstance(value, str) and kind.lower() in _NUMERIC and _NUMBER.match(number := value.replace(",", "").strip()):
         return float(number)
-    return value if isinstance(value, str | int | float | None) else str(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    text = value if isinstance(value, int | float | None) else str(value)
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
 
 
 def quoted(name: str) -> str:

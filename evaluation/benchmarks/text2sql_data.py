@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks.layout import Example, Layout, Source, Unreadable, check_db_id, text
+from evaluation.errors import UserError
 from evaluation.text_files import Record, read_text
 
 FOLDS = {"9": "test", "8": "dev"}
@@ -61,8 +62,11 @@ def make(source: Source, db_id: str) -> str | None:
     path = source.find("{db_id}-schema.csv", db_id=db_id)
     if path is None:
         return None
-    head, *rows = csv.reader(read_text(path).splitlines(), skipinitialspace=True)
-    kind = [name.strip().lower() for name in head].index("type")
+    head, *rows = list(csv.reader(read_text(path).splitlines(), skipinitialspace=True)) or [[]]
+    names = [name.strip().lower() for name in head]
+    if "type" not in names:
+        raise UserError(f"{path} must begin with a line of names, one of them Type, got {', '.join(head) or 'nothing'}")
+    kind = names.index("type")
     columns: dict[str, list[str]] = {}
     keys: dict[str, list[str]] = {}
     for row in rows:

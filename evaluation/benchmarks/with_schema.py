@@ -9,6 +9,7 @@ import hashlib
 import re
 
 from evaluation.benchmarks.layout import Source, Unreadable
+from graph.introspect import is_declared
 
 _CREATE = re.compile(r"\bCREATE\s+TABLE\b", re.IGNORECASE)
 _ASKED = re.compile(
@@ -22,7 +23,9 @@ schemas: dict[str, str] = {}
 
 
 def keep(statements: str) -> str:
-    """The db_id of a schema."""
+    """The db_id of a schema. Unreadable unless it begins with a CREATE TABLE statement."""
+    if not is_declared(statements):
+        raise Unreadable(f"the schema must be CREATE TABLE statements, got {statements!r:.60}")
     db_id = hashlib.sha256(statements.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     schemas.setdefault(db_id, statements)
     return db_id

@@ -275,6 +275,8 @@ def test_list_names_what_is_known_and_what_is_here(tmp_path: Path, capsys: pytes
     [
         ("spider", {"train.json": [TALK], **DATABASE}, "the files look like chase or sparc: name that benchmark"),
         ("bird", {"dev.json": [ASKED], **DATABASE}, "'SQL' must be a text.*look like cspider or own or spider"),
+        ("cspider", {"dev.json": [ASKED], "dev_databases/shop/shop.sqlite": SHOP}, "no question has a database"),
+        ("text2sql_data", {"shop.json": [TALK], "shop-schema.csv": "a,b\n"}, "'sql' and 'sentences' must be lists"),
         ("wikisql", {"dev.jsonl": [WIKI]}, "its table must be in dev.tables.jsonl, got table_id '1-2'"),
         ("nvbench", {"NVBench.json": [CHART]}, "an object from numbers to charts, got a list"),
         ("dbgpt_hub", {"text2sql.json": [{"instruction": "?", "output": "SELECT 1"}]}, "must hold CREATE TABLE"),
@@ -283,6 +285,52 @@ def test_list_names_what_is_known_and_what_is_here(tmp_path: Path, capsys: pytes
 def test_the_wrong_layout_is_told_from_the_files(tmp_path: Path, layout: str, files: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         load_split(layout, "train" if layout in ("nvbench", "dbgpt_hub", "spider") else "dev", lay(tmp_path, files))
+
+
+TEXT2SQL = {
+    **{"query-split": "train", "sql": ["SELECT name FROM item WHERE id = id0 ;"], "variables": []},
+    "sentences": [{"text": "Name of id0", "question-split": "train", "variables": {"id0": "5"}}],
+}
+SCHEMA = {"shop-schema.csv": "Table Name,Field Name,Type\nitem,id,int\n"}
+MEMBER = {"db_id": "shop", "question": "How many?", "query": COUNT}
+
+
+@pytest.mark.parametrize(
+    ("layout", "bad", "says"),
+    [
+        ("text2sql_data", {**TEXT2SQL, "sentences": [5]}, "of the kinds that the layout has"),
+        ("text2sql_data", {**TEXT2SQL, "variables": None}, "of the kinds that the layout has"),
+        ("dbgpt_hub", {**HUB_RECORD, "history": [["once"]]}, "of the kinds that the layout has"),
+        ("wikisql", {**WIKI, "sql": {"sel": -1, "agg": 0, "conds": []}}, "-1 is below 0"),
+        ("wikisql", {**WIKI, "sql": {"sel": 0, "agg": 0, "conds": [[0, 0, None]]}}, "None is no value"),
+        ("wikisql", {**WIKI, "table_id": "whole-not"}, "its table must be in"),
+        ("ehrsql", {**MEMBER, "query": "", "is_impossible": False}, "must not be blank where is_impossible is false"),
+        ("sql_create_context", {**CONTEXT, "context": "CREATE TABLE item (id INTEGER, id TEXT)"}, "duplicate column"),
+        ("sql_create_context", {**CONTEXT, "context": "item: id"}, "must be CREATE TABLE statements"),
+        ("nvbench", {**CHART, "vis_query": {"data_part": {"sql_part": " "}}, "nl_queries": ["?"]}, "must not be blank"),
+    ],
+)
+def test_a_record_that_cannot_be_is_named_and_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, bad: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setenv("ROLLSQL_CACHE", str(tmp_path / "cache"))
+    files: dict[str, dict[str, Any]] = {
+        "text2sql_data": {"shop.json": [TEXT2SQL, bad], **SCHEMA},
+        "dbgpt_hub": {"text2sql.json": [HUB_RECORD, bad], "dataset_info.json": {"a": {"file_name": ["?"]}}},
+        "wikisql": {"train.jsonl": [WIKI, bad], "train.tables.jsonl": [TABLE, {**TABLE, "id": "whole-not", "rows": 5}]},
+        "ehrsql": {"train.json": [MEMBER, bad], "shop.db": SHOP},
+        "sql_create_context": {"sql_create_context_v4.json": [CONTEXT, bad]},
+        "nvbench": {"NVBench.json": {"1": {**CHART, "nl_queries": ["?"]}, "2": bad}, **DATABASE},
+    }
+    split = load_split(layout, "train", lay(tmp_path / "data", files[layout]), rows=False)
+    assert len(split.examples) == 1 == len(split.faults) and says in split.faults[0].why
+
+
+def test_cells_that_sqlite_cannot_hold_become_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLSQL_CACHE", str(tmp_path / "cache"))
+    table = {**TABLE, "rows": [[2**70, "a\ud800", {}], []]}
+    (example,) = load_examples("wikisql", "dev", lay(tmp_path, {"dev.jsonl": [WIKI], "dev.tables.jsonl": [table]}))
+    assert rows(example.database, "SELECT count(*) FROM table_1_2") == [(2,)]
 
 
 def rows(database: str, sql: str) -> list[tuple[Any, ...]]:

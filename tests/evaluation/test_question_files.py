@@ -74,14 +74,36 @@ def test_broken_records_among_good_ones_are_named_and_the_rest_is_kept(
     assert all(example.question == "How many?" for example in split.examples)
 
 
+PRETTY = json.dumps([GOOD] * 3, indent=4)
+
+
+@pytest.mark.parametrize(
+    ("content", "kept", "lost"),
+    [
+        (PRETTY.replace('"How many?"', '"How "many?"', 1), 2, ["line 4: malformed JSON"]),
+        (PRETTY[: PRETTY.rindex('"sql"')], 2, ["malformed JSON"]),
+        (json.dumps([GOOD, {**GOOD, "more": [{}]}, GOOD])[:-20], 2, ["line 1: malformed JSON"]),
+        (PRETTY[:-2], 3, ["the list must end here with a ]"]),
+        (PRETTY[:-2] + ",\n]", 3, []),
+    ],
+)
+def test_of_a_list_that_is_broken_somewhere_the_other_records_are_kept(
+    tmp_path: Path, content: str, kept: int, lost: list[str]
+) -> None:
+    split = load_split("own", "dev", lay(tmp_path, {"dev.json": content, "shop.db": SHOP}))
+    assert len(split.examples) == kept and len(split.faults) == len(lost)
+    assert all(why in str(fault) for why, fault in zip(lost, split.faults, strict=True))
+
+
 def test_a_line_in_another_encoding_is_lost_alone(tmp_path: Path) -> None:
     lay(tmp_path, {"shop.db": SHOP})
     other = json.dumps({**GOOD, "question": "Café?"}, ensure_ascii=False)
     (tmp_path / "dev.jsonl").write_bytes(f"{LINES[0]}\n".encode() + f"{other}\n".encode("latin-1"))
     split = load_split("own", "dev", tmp_path)
     assert [str(fault) for fault in split.faults] == [f"{tmp_path / 'dev.jsonl'}, line 2: byte 0xe9 is not UTF-8"]
-    (tmp_path / "dev.jsonl").write_text(f"{other}\n", "utf-16")
-    assert load_examples("own", "dev", tmp_path)[0].question == "Café?"
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):  # the last two without a mark
+        (tmp_path / "dev.jsonl").write_text(f"{other}\n", encoding)
+        assert load_examples("own", "dev", tmp_path)[0].question == "Café?"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +114,8 @@ def test_a_line_in_another_encoding_is_lost_alone(tmp_path: Path) -> None:
         ({"dev.json": [{"ask": "?"}], "shop.db": SHOP}, "'question' must be a text, got None; it has ask"),
         ({"dev.json": [GOOD], "cafe.db": SHOP}, "no question has a database; expected files like"),
         ({"dev.csv": "question,sql\n", "shop.db": SHOP}, "holds no questions"),
+        ({"dev.csv": "question,sql\nHow many?, \n", "shop.db": SHOP}, "question 1: the query must not be blank"),
+        ({"dev.json": [{**GOOD, "question": " "}], "shop.db": SHOP}, "question 1: the question must not be blank"),
         ({"dev.csv": "question,sql\na,b,c\n", "shop.db": SHOP}, "line 2: must have 2 cells, has 3"),
     ],
 )
