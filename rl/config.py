@@ -13,7 +13,7 @@ from rl.environments import environment
 from rl.reward import RewardConfig
 from rl.run_and_repair import AgentConfig
 from rl.types import Aggregation, KlEstimator, Surrogate
-from sft.config import DataConfig, LoraConfig, ModelConfig, ReadFile, RunConfig, Settings, WrittenFile
+from sft.config import DataConfig, LoraConfig, ModelConfig, ModelFile, ReadFile, RunConfig, Settings, WrittenFile
 
 
 class RolloutConfig(Settings):
@@ -81,6 +81,7 @@ class LearnerConfig(Settings):
     entropy: float = Field(0.0, description="weight of the entropy bonus")
     pair_beta: float = Field(0.1, gt=0, description="dpo, ipo: how close pairs keep the policy to the reference")
     pairs: int = Field(2, ge=1, description="dpo, ipo: most pairs of a right and a wrong answer per group")
+    teacher: ModelFile = Field("", description="opd: adapter on the same base, or model of the same tokenizer")
     gamma: float = Field(1.0, gt=0, le=1, description="ppo: discount of each token")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="ppo: 0 trusts the critic, 1 the reward alone")
     value_weight: float = Field(0.5, gt=0, description="ppo: weight of the value loss")
@@ -172,6 +173,14 @@ class RlConfig(Settings):
         if algorithm(self.algorithm).of(self).reference and not self.init_adapter:
             what = "learner.kl" if self.learner.kl else f"algorithm = {self.algorithm!r}"
             raise ValueError(f"{what} needs init_adapter: the frozen SFT adapter is the reference policy")
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_is_there_and_asked(self) -> RlConfig:
+        if algorithm(self.algorithm).teacher != bool(self.learner.teacher):
+            needs = f"algorithm = {self.algorithm!r} needs learner.teacher: an adapter on the same base, or a model of "
+            idle = f"learner.teacher is not read by algorithm = {self.algorithm!r}: set algorithm=opd, or leave it out"
+            raise ValueError(idle if self.learner.teacher else f"{needs}the same tokenizer")
         return self
 
     @model_validator(mode="after")

@@ -27,6 +27,8 @@ from rl.critic import Critic, standardise
 from rl.packing import PackedBatch, micro_batches, pack, packed_length
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.step import Step, Totals
+from rl.teacher import NAME as TEACHER
+from rl.teacher import TeacherModel, is_adapter
 from rl.types import Episode, Group, Segment
 from sft.config import LoraConfig, ModelConfig
 from sft.policy.answers import answer_scores
@@ -65,9 +67,13 @@ class Learner:
         self.dtype = detect().computes_in(model.dtype)
         adapter = Path(init_adapter) if init_adapter else None
         self.model = load_model(model, lora, adapter, trainable=True)
-        if self.algorithm.reference:
-            self.model.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
-            self.model.set_adapter("default")
+        frozen = {REFERENCE: init_adapter} if self.algorithm.reference else {}
+        taught = config.teacher if self.algorithm.teacher else ""
+        frozen |= {TEACHER: taught} if is_adapter(taught) else {}
+        for name, directory in frozen.items():
+            self.model.load_adapter(directory, adapter_name=name, is_trainable=False)
+        self.teacher = TeacherModel(taught, model) if taught and not frozen.get(TEACHER) else None
+        self.model.set_adapter("default")
         self.support = ready(self.model.get_base_model(), model, sampled=True)
         self.packing = self.support.packing
         if self.dtype == "bfloat16":
@@ -229,10 +235,11 @@ class Learner:
         lengths = torch.tensor([len(e.token_ids) for e, _, _ in per_answer], device=self.device)
         answers_N = torch.arange(len(per_answer), device=self.device).repeat_interleave(lengths)
         advantages_N, weights_N, behaviour_N = torch.tensor(per_token, device=self.device).unbind(1)
-        reference_N = self._reference(packed) if self.algorithm.reference else None
+        reference_N = self._frozen(REFERENCE, packed) if self.algorithm.reference else None
+        teacher_N = self._taught(groups, packed) if self.algorithm.teacher else None
         log_probs_N, entropy_N = self._log_probs(packed)
         fixed = behaviour_N, advantages_N, weights_N, answers_N
-        return Tokens(log_probs_N, *fixed, reference_N, entropy_N, self.factor)
+        return Tokens(log_probs_N, *fixed, reference_N, entropy_N, teacher_N, self.factor)
 
     def _advantages(self, episode: Episode, advantage: float) -> Sequence[float]:
         known = self._now.estimates.get(id(episode))
@@ -307,8 +314,13 @@ class Learner:
         done = max(0, step - self.config.warmup_steps) / max(1, self.total_steps - self.config.warmup_steps)
         return self.config.learning_rate * warm * (1.0 - 0.9 * min(1.0, done) if self.config.decay else 1.0)
 
-    def _reference(self, packed: PackedBatch) -> Tensor:
-        self.model.set_adapter(REFERENCE)
+    def _taught(self, groups: Sequence[Group], packed: PackedBatch) -> Tensor:
+        if self.teacher is None:
+            return self._frozen(TEACHER, packed)
+        return self.teacher.log_probs([group.episodes for group in groups], self.temperature)
+
+    def _frozen(self, adapter: str, packed: PackedBatch) -> Tensor:
+        self.model.set_adapter(adapter)
         with torch.no_grad():
             log_probs_N = self._log_probs(packed)[0]
         self._activate()

@@ -14,7 +14,7 @@ from evaluation.errors import UserError
 from rl.algorithms import algorithm
 from rl.config import RlConfig
 from sft.plan import PROCESS_GIB as LEARNER_GIB
-from sft.plan import training_memory
+from sft.plan import adamw_bytes, base_bytes, training_memory
 from sft.policy.adapter import CONFIG, largest_rank, read_config
 from sft.policy.engine_memory import BYTES, Served, check_here
 from sft.policy.shapes import ModelShape, shape_of
@@ -59,9 +59,28 @@ def learner_memory(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     """Bytes by part of one learner rank in its longest micro-batch."""
     rank, checkpointing = adapter_rank(config), config.learner.gradient_checkpointing
     parts = training_memory(shape, config.model, rank, micro_batch_tokens(config), checkpointing)
-    if algorithm(config.algorithm).of(config).reference:
-        parts["reference adapter, float32"] = 4 * shape.adapter_parameters(rank)
-    return parts
+    made, adapter = algorithm(config.algorithm).of(config), 4 * shape.adapter_parameters(rank)
+    if made.reference:
+        parts["reference adapter, float32"] = adapter
+    if critic := critic_parameters(config, shape):
+        parts["critic, float32, with gradients"] = 8 * critic
+        parts["8-bit AdamW states of the critic"] = adamw_bytes(critic)
+    return parts | (teacher_memory(config, shape) if made.teacher else {})
+
+
+def critic_parameters(config: RlConfig, shape: ModelShape) -> int:
+    """A second adapter, and a value head with its bias; 0 without a critic."""
+    critic = algorithm(config.algorithm).critic
+    return shape.adapter_parameters(adapter_rank(config)) + shape.hidden + 1 if critic else 0
+
+
+def teacher_memory(config: RlConfig, shape: ModelShape) -> dict[str, int]:
+    """An adapter on the learner's base, or a frozen model held as that is."""
+    path, model = config.learner.teacher, config.model
+    if (Path(path) / CONFIG).is_file():
+        return {"teacher's adapter, float32": 4 * shape.adapter_parameters(largest_rank(read_config(Path(path))))}
+    parts = base_bytes(shape_of(path), model.quantization == "nf4", model.dtype)
+    return {f"teacher's {part}": size for part, size in parts.items()}
 
 
 def live_versions(config: RlConfig) -> int:
@@ -82,7 +101,7 @@ def object_store_bytes(config: RlConfig, shape: ModelShape) -> int:
     for groups on their way. Beyond its size Ray goes on by way of the disk, many times slower."""
     rank = adapter_rank(config)
     adapter = shape.adapter_parameters(rank) * BYTES[config.model.dtype]
-    return LEAST_STORE + 2 * checkpoint_bytes(shape, rank) + (live_versions(config) + 1) * adapter
+    return LEAST_STORE + 2 * checkpoint_bytes(shape, rank, critic_parameters(config, shape)) + (live_versions(config) + 1) * adapter
 
 
 def object_store_mib(config: RlConfig) -> int:
@@ -137,11 +156,11 @@ def checkpoints_bytes(config: RlConfig, shape: ModelShape) -> int:
     """Of those kept and of one more; each holds as many older policies as waiting batches are sampled by."""
     rank = adapter_rank(config)
     older = config.rollout.staleness * shape.adapter_parameters(rank) * BYTES[config.model.dtype]
-    return (config.checkpoint.keep + 1) * (checkpoint_bytes(shape, rank) + older)
+    return (config.checkpoint.keep + 1) * (checkpoint_bytes(shape, rank, critic_parameters(config, shape)) + older)
 
 
-def checkpoint_bytes(shape: ModelShape, rank: int) -> int:
-    """fp32 weights; two 8-bit moments with an fp32 scale per 256 values, and two tables of 256 floats per matrix."""
-    trainable = shape.adapter_parameters(rank)
-    matrices = 2 * sum(linear.count for linear in shape.linears)
+def checkpoint_bytes(shape: ModelShape, rank: int, critic: int = 0) -> int:
+    """critic: its parameters. fp32 weights; two 8-bit moments with an fp32 scale per 256 values, and two tables of 256 floats per matrix."""
+    trainable = shape.adapter_parameters(rank) + critic
+    matrices = (4 if critic else 2) * sum(linear.count for linear in shape.linears)
     return 4 * trainable + 2 * trainable + 2 * 4 * math.ceil(trainable / 256) + matrices * 2 * 256 * 4

@@ -159,20 +159,31 @@ def training_memory(
     """Bytes by part while a forward of so many tokens learns. rank: of the adapter; None where all weights learn."""
     four_bit, trainable = model.quantization == "nf4", _trainable(shape, rank)
     dtype = "float32" if rank is None else model.dtype  # weights that learn are kept in fp32
-    parts = {
-        "linear layers, " + ("NF4" if four_bit else dtype): (
-            four_bit_bytes(shape) if four_bit else shape.linear_weights * BYTES[dtype]
-        ),
-        f"embedding, head, norms, {dtype}": (shape.parameters - shape.linear_weights) * BYTES[dtype],
+    parts = base_bytes(shape, four_bit, dtype) | {
         "adapter, float32": 4 * trainable if rank else 0,
         "gradients": 4 * trainable,
-        "8-bit AdamW states": 2 * trainable + 2 * 4 * math.ceil(trainable / 256),  # two scales per block of 256
+        "8-bit AdamW states": adamw_bytes(trainable),
         "activations": activation_bytes(shape, rank, tokens, checkpointing),
         "largest layer, de-quantised": shape.largest_linear * BYTES[model.dtype] if four_bit else 0,
         "logits, by slices": logit_bytes(shape, tokens),
         "CUDA context": round(CONTEXT_GIB * GIB),
     }
     return {part: size for part, size in parts.items() if size}
+
+
+def base_bytes(shape: ModelShape, four_bit: bool, dtype: str) -> dict[str, int]:
+    """By part, of a model that is loaded."""
+    return {
+        "linear layers, " + ("NF4" if four_bit else dtype): (
+            four_bit_bytes(shape) if four_bit else shape.linear_weights * BYTES[dtype]
+        ),
+        f"embedding, head, norms, {dtype}": (shape.parameters - shape.linear_weights) * BYTES[dtype],
+    }
+
+
+def adamw_bytes(trainable: int) -> int:
+    """Two moments of 8 bits, and a float of scale for each block of 256."""
+    return 2 * trainable + 2 * 4 * math.ceil(trainable / 256)
 
 
 def four_bit_bytes(shape: ModelShape) -> int:

@@ -12,6 +12,7 @@ from rl.algorithms.dpo import Dpo, Ipo
 from rl.algorithms.dr_grpo import DrGrpo
 from rl.algorithms.grpo import Grpo
 from rl.algorithms.gspo import Gspo
+from rl.algorithms.opd import Opd
 from rl.algorithms.ppo import Ppo
 from rl.algorithms.reinforce_pp import ReinforcePp
 from rl.algorithms.rft import Rft
@@ -19,7 +20,7 @@ from rl.algorithms.rloo import Rloo
 from rl.named import named
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
-    one.name: one for one in (Algorithm, Grpo, Dapo, DrGrpo, Gspo, Cispo, Rloo, ReinforcePp, Ppo, Rft, Dpo, Ipo)
+    one.name: one for one in (Algorithm, Grpo, Dapo, DrGrpo, Gspo, Cispo, Rloo, ReinforcePp, Ppo, Rft, Opd, Dpo, Ipo)
 }
 
 

@@ -44,7 +44,7 @@ class Tokens:
     """The learned tokens of a micro-batch, end to end, answer by answer.
 
     log_probs_N: log π, with its gradient; behaviour_N: log μ of the engine. answers_N: for each token the number of its
-    answer, 0 ≤ n, all those of a group in a row. reference_N and entropy_N are there where the algorithm asks for them.
+    answer, 0 ≤ n, all those of a group in a row. reference_N, teacher_N and entropy_N are there where the algorithm asks for them.
     factor: of `rl.algorithms.control`.
     """
 
@@ -55,6 +55,7 @@ class Tokens:
     answers_N: Tensor
     reference_N: Tensor | None = None
     entropy_N: Tensor | None = None
+    teacher_N: Tensor | None = None
     factor: float = 1.0
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.runtime import start
 from evaluation.benchmarks import load_examples
 from evaluation.console import log_to
-from rl import loop
+from rl import loop, teacher
 from rl.config import RlConfig
 from rl.memory import object_store_mib, require_kv_cache
 from rl.policy import EnginePolicy
@@ -32,6 +32,8 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     """The whole run, or what is left of it. Returns the report's directory."""
     if config.init_adapter:
         provenance.check(Path(config.init_adapter), config.model, config.data.prompt_style)
+    if config.learner.teacher:
+        teacher.check(config.learner.teacher, config.model, config.data.prompt_style)
     require_kv_cache(config)
     name, shots, made_up = config.data.benchmark, config.data.shots, config.data.synthetic_rows
     train, dev = (load_examples(name, s, data, shots=shots, synthetic=made_up) for s in ("train", "dev"))

@@ -9,6 +9,7 @@ BY_HAND = PAIRS + "test_the_loss_of_a_pair_by_hand"
 AS_TRL = PAIRS + "test_the_loss_is_that_of_trl_on_the_same_pairs_however_they_are_batched"
 HARDEST = PAIRS + "test_the_hardest_pair_is_the_least_likely_right_answer_with_the_likeliest_wrong_one"
 
+OPD = "tests/rl/test_opd.py::"
 PPO = "tests/rl/test_ppo.py::"
 AGENT = "tests/rl/test_run_and_repair.py::"
 
@@ -60,6 +61,22 @@ MUTATIONS = (
         "float(reward.correct and ids not in seen)",
         "float(ids not in seen)",
         (PAIRS + "test_rejection_fine_tuning_is_the_mean_cross_entropy_of_the_distinct_right_answers",),
+    ),
+    Mutation(
+        "opd",
+        "the policy is driven away from its teacher",
+        "rl/algorithms/opd.py",
+        "tokens.teacher_N - tokens.log_probs_N.detach()",
+        "tokens.log_probs_N.detach() - tokens.teacher_N",
+        (OPD + "test_the_loss_of_two_tokens_by_hand",),
+    ),
+    Mutation(
+        "opd",
+        "the policy is its own teacher",
+        "rl/learner.py",
+        "return self._frozen(TEACHER, packed)",
+        'return self._frozen("default", packed)',
+        (OPD + "test_the_policy_nears_its_teacher_and_one_that_is_its_own_teacher_stays",),
     ),
     Mutation(
         "ppo",

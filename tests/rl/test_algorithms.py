@@ -14,7 +14,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "algorithms.md"
 
 
 def config_of(name: str, **sections):
-    return validate(RlConfig, {"init_adapter": "a", "algorithm": name, **sections}, "test")
+    taught = {"learner": {"teacher": "t"}} if name == "opd" else {}
+    return validate(RlConfig, {"init_adapter": "a", "algorithm": name, **taught, **sections}, "test")
 
 
 def test_the_docs_have_the_table_of_the_classes():

@@ -59,6 +59,21 @@ def test_a_kl_term_keeps_the_warm_up_beside_the_policy() -> None:
     assert extra == {"reference adapter, float32"}
 
 
+def test_a_critic_learns_as_much_again_and_is_saved_too_and_a_teacher_is_held_beside() -> None:
+    shape, plain = shape_of(SEVEN), memory.learner_memory(settings(), shape_of(SEVEN))
+    found = memory.learner_memory(settings(algorithm="ppo"), shape)
+    critic = 80_740_352 + 3584 + 1  # an adapter of rank 32, and a head of the model's width
+    assert {name: size for name, size in found.items() if name not in plain} == {
+        "critic, float32, with gradients": 8 * critic,
+        "8-bit AdamW states of the critic": 2 * critic + 8 * -(-critic // 256),
+    }
+    assert memory.checkpoint_bytes(shape, 32, critic) > 1.99 * memory.checkpoint_bytes(shape, 32)
+    taught = settings(algorithm="opd", learner={"teacher": "Qwen/Qwen2.5-Coder-3B-Instruct"})
+    beside = {name: size for name, size in memory.learner_memory(taught, shape).items() if name not in plain}
+    assert list(beside) == ["teacher's linear layers, NF4", "teacher's embedding, head, norms, bfloat16"]
+    assert 1.9 * GIB < sum(beside.values()) < 2.2 * GIB
+
+
 def test_tokens_in_the_kv_cache_follow_from_the_heads_that_hold_keys_and_values() -> None:
     # Qwen2.5-7B: 28 layers x 4 heads x 128 x (key and value) x 2 bytes = 57,344 bytes; 6 GiB hold 112,347 tokens
     assert memory.served(settings(), shape_of(SEVEN)).kv_token == 57_344

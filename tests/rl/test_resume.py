@@ -1,15 +1,21 @@
-"""What a checkpoint keeps of the policies by which waiting batches were sampled."""
+"""What a checkpoint keeps: of every method's learner, and of the policies by which waiting batches were sampled."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from evaluation.errors import UserError
 from rl.canary import Canary
 from rl.config import RolloutConfig
 from rl.policy import EnginePolicy
+from rl.types import Segment
 from sft.policy.base import PolicyVersion
+from tests.rl.test_pairs import group_of, learner_of, toy, warm
+
+__all__ = ["toy", "warm"]
 
 
 class Served:
@@ -66,3 +72,37 @@ def test_a_checkpoint_without_them_is_refused_in_one_line() -> None:
     policy, _ = policy_of(1)
     with pytest.raises(UserError, match=r"after step 3 must hold the policies \[2\] .*staleness = 1\), and holds \[\]"):
         policy.restore(3, {"learner.json": b"{}"})
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "grpo": {"kl": 0.1, "kl_target": 0.01, "adapt_clip": True},
+    "rft": {},
+    "dpo": {},
+    "ipo": {"minibatches": 2},
+    "opd": {},
+    "ppo": {"passes": 2, "minibatches": 2},
+}
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_learner_that_is_restored_takes_the_step_that_it_would_have_taken_bit_for_bit(
+    name: str, turns: int, toy: str, warm: str
+) -> None:
+    settings = METHODS[name] | ({"teacher": toy} if name == "opd" else {})
+    first, resumed = (learner_of(name, toy, warm, **settings) for _ in range(2))
+    groups = [group_of("rw"), group_of("wrw", 1), group_of("rr", 2)]
+    if turns == 2:  # as an agent has read something and answered again
+        told = (Segment([9, 8], None), Segment([7, 6], [-1.0, -2.0]))
+        groups = [replace(group, episodes=[e.then(*told) for e in group.episodes]) for group in groups]
+    credited = first.algorithm.credit(groups)
+    first.learn(credited, 1)
+    saved = first.state()
+    torch.manual_seed(99)  # as in another process
+    resumed.restore(saved)
+    assert resumed.state() == saved
+    metrics = [{k: v for k, v in one.learn(credited, 2).items() if "second" not in k and "_per_s" not in k}
+               for one in (first, resumed)]  # fmt: skip
+    assert metrics[0] == metrics[1] and first.state() == resumed.state()
+    assert first.state()["trained.safetensors"] != saved["trained.safetensors"]
+    assert first.publish(2) == resumed.publish(2)
