@@ -101,7 +101,8 @@ def object_store_bytes(config: RlConfig, shape: ModelShape) -> int:
     for groups on their way. Beyond its size Ray goes on by way of the disk, many times slower."""
     rank = adapter_rank(config)
     adapter = shape.adapter_parameters(rank) * BYTES[config.model.dtype]
-    return LEAST_STORE + 2 * checkpoint_bytes(shape, rank, critic_parameters(config, shape)) + (live_versions(config) + 1) * adapter
+    state = checkpoint_bytes(shape, rank, critic_parameters(config, shape))
+    return LEAST_STORE + 2 * state + (live_versions(config) + 1) * adapter
 
 
 def object_store_mib(config: RlConfig) -> int:
@@ -160,7 +161,10 @@ def checkpoints_bytes(config: RlConfig, shape: ModelShape) -> int:
 
 
 def checkpoint_bytes(shape: ModelShape, rank: int, critic: int = 0) -> int:
-    """critic: its parameters. fp32 weights; two 8-bit moments with an fp32 scale per 256 values, and two tables of 256 floats per matrix."""
+    """fp32 weights; two 8-bit moments with an fp32 scale per 256 values, and two tables of 256 floats per matrix.
+
+    critic: its parameters.
+    """
     trainable = shape.adapter_parameters(rank) + critic
     matrices = (4 if critic else 2) * sum(linear.count for linear in shape.linears)
     return 4 * trainable + 2 * trainable + 2 * 4 * math.ceil(trainable / 256) + matrices * 2 * 256 * 4

@@ -29,7 +29,8 @@ class Algorithm:
     unit: what a right answer earns more than a wrong one. defaults: settings that naming the algorithm sets where
     neither the file nor the command line does. source: where it was published. together: the loss compares the episodes
     of a group, which so are in one micro-batch. critic: the learner makes advantages of rewards, by values. teacher:
-    the loss reads log-probabilities of `learner.teacher`. means: metrics of `loss` that are divided by the step's `size`.
+    the loss reads log-probabilities of `learner.teacher`. means: metrics of `loss` that are divided by the step's
+    `size`.
     """
 
     name: ClassVar[str] = ""

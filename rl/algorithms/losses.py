@@ -44,8 +44,8 @@ class Tokens:
     """The learned tokens of a micro-batch, end to end, answer by answer.
 
     log_probs_N: log π, with its gradient; behaviour_N: log μ of the engine. answers_N: for each token the number of its
-    answer, 0 ≤ n, all those of a group in a row. reference_N, teacher_N and entropy_N are there where the algorithm asks for them.
-    factor: of `rl.algorithms.control`.
+    answer, 0 ≤ n, all those of a group in a row. reference_N, teacher_N and entropy_N are there where the algorithm
+    asks for them. factor: of `rl.algorithms.control`.
     """
 
     log_probs_N: Tensor

@@ -278,8 +278,8 @@ MUTATIONS = (
         "5.11",
         "the reference moves with the policy",
         "rl/learner.py",
-        "self.model.set_adapter(REFERENCE)",
-        'self.model.set_adapter("default")',
+        "reference_N = self._frozen(REFERENCE, packed)",
+        'reference_N = self._frozen("default", packed)',
         (REFERENCE,),
     ),
     Mutation(

@@ -1,5 +1,6 @@
 """On-policy distillation: a teacher's log-probabilities of the policy's own tokens."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def test_a_teacher_of_another_tokenizer_context_or_base_is_refused_in_one_line(
         teacher.check(wise, model_of(other), "compact")
     with pytest.raises(UserError, match=r"learner.teacher: .* reads 1024 tokens, and model.max_length is 2048"):
         teacher.check(other, model_of(toy).model_copy(update={"max_length": 2048}), "compact")
-    with pytest.raises(UserError, match=r"learner.teacher: sft/tiny must have the tokenizer of .* differ in ") as caught:
+    with pytest.raises(UserError, match=r"sft/tiny must have the tokenizer of .* differ in '") as caught:
         teacher.check("sft/tiny", model_of(toy), "compact")
     assert "\n" not in str(caught.value)
 
@@ -123,4 +124,4 @@ def test_a_teacher_is_asked_for_and_not_left_unread_and_is_the_runs_identity(wis
         for one in (wise, warm)
     ]
     assert found[0]["teacher"] != found[1]["teacher"]
-    assert {k: v for k, v in found[0].items() if k != "teacher"} == {k: v for k, v in found[1].items() if k != "teacher"}
+    assert len({json.dumps(one | {"teacher": ""}) for one in found}) == 1
