@@ -10,6 +10,7 @@ from typing import Literal, Protocol, cast
 
 from evaluation.benchmarks import Example
 from evaluation.compare import Columns, all_tied, both_empty, is_tied, ranking_of, same_answer, same_bag
+from evaluation.databases.effort import efficiency
 from evaluation.databases.sandbox import Execution, Limits, Request, Sandbox
 from evaluation.openness import Doubts, doubts
 from evaluation.ordering import Ranking, chooses, is_distinct, keyed_query
@@ -45,11 +46,15 @@ GOLD_PATIENCE = 10  # a gold query may take this many deadlines: it is trusted, 
 
 @dataclass(frozen=True)
 class Verdict:
-    """status; ex_strict: the same answer, columns in gold's order; execution: None when there was nothing to run."""
+    """status; ex_strict: the same answer, columns in gold's order; execution: None when there was nothing to run.
+
+    efficiency: `evaluation.databases.effort`, of a right answer where effort is measured; else 0.
+    """
 
     status: VerdictStatus
     ex_strict: bool
     execution: Execution | None
+    efficiency: float = 0.0
 
     @property
     def right(self) -> bool:
@@ -217,15 +222,17 @@ def verdict(gold_sql: str, gold: Gold, execution: Execution | None, columns: Col
         return Verdict("no_sql", False, None)
     if execution.status != "ok":
         return Verdict(cast(VerdictStatus, execution.status), False, execution)
-    if not same_answer(gold_sql, gold.execution, execution, gold.ranking):
-        swapped = columns == "any" and same_answer(gold_sql, gold.execution, execution, gold.ranking, "any")
-        return Verdict("reordered" if swapped else "open" if gold.open else "wrong", False, execution)
-    return Verdict("empty_both" if both_empty(gold.execution, execution) else "correct", True, execution)
+    cheap = efficiency(gold.execution, execution)
+    if same_answer(gold_sql, gold.execution, execution, gold.ranking):
+        return Verdict("empty_both" if both_empty(gold.execution, execution) else "correct", True, execution, cheap)
+    if columns == "any" and same_answer(gold_sql, gold.execution, execution, gold.ranking, "any"):
+        return Verdict("reordered", False, execution, cheap)
+    return Verdict("open" if gold.open else "wrong", False, execution)
 
 
 def abstention(execution: Execution | None) -> Verdict:
     """The verdict where no query answers the question: right is to give none."""
-    return Verdict("correct", True, None) if execution is None else Verdict("wrong", False, execution)
+    return Verdict("correct", True, None, 1.0) if execution is None else Verdict("wrong", False, execution)
 
 
 def _cells(gold: Gold) -> int:

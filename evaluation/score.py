@@ -156,7 +156,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    rulers = chosen([*options.ruler, *(["ex_instances"] if options.instances else [])])
+    with_options = {"ex_instances": options.instances, "efficiency": options.timings}
+    rulers = chosen(dict.fromkeys([*options.ruler, *(name for name, given in with_options.items() if given)]))
     split = load_split(options.benchmark, options.split, options.data, synthetic=options.synthetic_rows)
     predictions = read_predictions(options.predictions, split)
     out = check_folder(options.out)

@@ -39,14 +39,18 @@ ENGINE_TABLES = engine_tables()
 
 
 class Clock:
-    """A progress handler with a deadline of processor time, so that no verdict hangs on what else the machine does."""
+    """A progress handler with a deadline of processor time, so that no verdict hangs on what else the machine does.
+
+    looks: how often it was asked.
+    """
 
     def __init__(self, deadline_s: float) -> None:
         self.ends_at = thread_time() + STOP_AT * deadline_s
-        self.expired = False
+        self.expired, self.looks = False, 0
 
     def __call__(self) -> bool:
         """Whether the time is over."""
+        self.looks += 1
         self.expired = thread_time() > self.ends_at
         return self.expired
 

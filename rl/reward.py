@@ -1,10 +1,11 @@
 """What an answer earns: correctness first, shaping only where it cannot mislead.
 
 Parts, each in 0..1: `correct` (same answer as gold), `executable` (runs and reads a table), `simple` (not more complex
-than gold), `format` (ended by itself and holds SQL). The value is their weighted sum, gated: in a group without one
-correct answer every reward is 0. Otherwise division by the group's spread would blow the shaping of an all-wrong group
-up to full size, and the policy would learn to be executable instead of right ("phantom advantage"). Where all answers
-are right, `rl.algorithms.advantages` keeps that division from doing the same. A part without weight is not computed.
+than gold), `efficiency` (right, and no dearer to run than gold), `format` (ended by itself and holds SQL). The value is
+their weighted sum, gated: in a group without one correct answer every reward is 0. Otherwise division by the group's
+spread would blow the shaping of an all-wrong group up to full size, and the policy would learn to be executable instead
+of right ("phantom advantage"). Where all answers are right, `rl.algorithms.advantages` keeps that division from doing
+the same. A part without weight is not computed.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class RewardConfig(Settings):
     correct: float = Field(1.0, gt=0, description="weight of the right answer")
     executable: float = Field(0.0, ge=0, description="weight of running and reading a table")
     simple: float = Field(0.0, ge=0, description="weight of being no more complex than gold")
+    efficiency: float = Field(0.0, ge=0, description="weight of a right answer's cost in SQLite, gold's over its own")
     format: float = Field(0.0, ge=0, description="weight of ending by itself with SQL in it")
     extra: tuple[str, ...] = Field((), description="parts of your own, each package.module:function")
     extra_weight: float = Field(0.1, gt=0, description="weight of each part in extra")
@@ -129,6 +131,7 @@ PARTS: dict[str, RewardPart] = {
     "correct": lambda example, answer, verdict: float(verdict.right),
     "executable": _executable,
     "simple": _simple,
+    "efficiency": lambda example, answer, verdict: verdict.efficiency if verdict.right else 0.0,
     "format": lambda example, answer, verdict: float(answer.finished and bool(answer.sql)),
 }
 SHOWN = ("correct", "executable")
@@ -153,7 +156,8 @@ class RewardWorker:
         """parts: names of those to compute (`RewardConfig.parts`). shown: rows and characters of `Judged.shown`.
         instances: of each database, itself among them, on which an answer must be right."""
         others = Cached(instances - 1) if instances > 1 else None
-        self._judge, self._shown = Judge(Limits(deadline_s=deadline_s), columns, others), shown
+        limits = Limits(deadline_s=deadline_s, effort="efficiency" in parts)
+        self._judge, self._shown = Judge(limits, columns, others), shown
         self._parts = {short(name): PARTS[name] if name in PARTS else _checked(name) for name in parts}
 
     def judge_groups(self, groups: Sequence[tuple[Example, Sequence[Answer]]]) -> list[list[Judged]]:

@@ -58,6 +58,7 @@ class Limits:
     max_rows: int = 200_000
     max_bytes: int = 32 * 2**20  # of all rows, serialised, and 8 for each cell
     max_sql_bytes: int = 50_000
+    effort: bool = False  # measure what a statement costs (evaluation/databases/effort.py)
     cut: bool = False  # of a result beyond max_rows or max_bytes the first rows are given, and not "too_large"
     max_cell_bytes: int = 1_000_000
     heap_bytes: int = 84 * 2**20  # SQLite's own memory; Spider's hungriest golds need over 80
@@ -98,6 +99,7 @@ class Execution:
     seconds: inside the child, from opening the database to the last row.
     volatile: uses a function of time or chance, so that it may answer differently next time.
     truncated: has more rows than these, under `Limits.cut`.
+    steps, burden: what it costs, under `Limits.effort` and where it reads a table; else 0.
 
     >>> Execution("ok", ((1, "a"),), ("id", "name"), ("singer",)).rows[0]
     (1, 'a')
@@ -111,6 +113,8 @@ class Execution:
     seconds: float = 0.0
     volatile: bool = False
     truncated: bool = False
+    steps: int = 0
+    burden: int = 0
 
 
 class Sandbox:
@@ -249,8 +253,9 @@ def unsendable(sql: str, limits: Limits) -> Execution | None:
 
 def decode(payload: bytes) -> Execution:
     """An Execution from the child's answer."""
-    status, columns, rows, truncated, tables, volatile, error, seconds = marshal.loads(payload)
-    return Execution(status, marshal.loads(rows) if rows else (), columns, tables, error, seconds, volatile, truncated)
+    status, columns, rows, truncated, tables, volatile, error, seconds, effort = marshal.loads(payload)
+    cells = marshal.loads(rows) if rows else ()
+    return Execution(status, cells, columns, tables, error, seconds, volatile, truncated, *effort)
 
 
 def is_no_query(execution: Execution) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from evaluation.databases.effort import measure  # noqa: E402
 from graph.confined import Settings, end_after, serve  # noqa: E402
 from graph.database import PROGRESS_OPS, DatabaseError, Identity, open_database, whole  # noqa: E402
 from graph.guard import Clock, Guard  # noqa: E402
@@ -32,7 +33,7 @@ def work(batch: list[tuple[str, str]], limits: Settings, answer: Callable[[Any],
 
 
 def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tuple[Any, ...]:
-    """(status, columns, marshalled rows, truncated, tables read, volatile, error, seconds) of one statement.
+    """(status, columns, marshalled rows, truncated, tables read, volatile, error, seconds, effort) of one statement.
 
     seen: the files of this batch that were looked at; one that changes meanwhile may be read in part.
     """
@@ -40,7 +41,7 @@ def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tup
     clock, guard = Clock(limits["open_s"]), Guard(())
     columns: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
-    rows, truncated = b"", False
+    rows, truncated, effort, seconds = b"", False, (0, 0), 0.0
     try:
         end_after(limits["open_s"] + limits["grace_s"], limits["wall_s"])
         if path not in seen:
@@ -50,15 +51,18 @@ def run(path: str, sql: str, limits: Settings, seen: dict[str, Identity]) -> tup
             end_after(limits["deadline_s"] + limits["grace_s"], limits["wall_s"])
             clock, guard = Clock(limits["deadline_s"]), Guard(known.names)
             watch(connection, guard, clock, limits)
-            columns, rows, truncated = fetch(connection, sql, limits)
-            tables = tables_read(guard, connection, sql, columns, known.tables)
+            columns, rows, truncated = fetch(connection, sql, limits, clock)
+            looks, tables = clock.looks, tables_read(guard, connection, sql, columns, known.tables)
+            seconds = monotonic() - started
+            if limits["effort"] and tables:
+                effort = measure(connection, sql, clock, looks)
         if guard.made_rows and not tables and columns[:3] not in EXPLAIN_COLUMNS:
             raise Refused(f"not allowed: {guard.made_rows} over constants alone, without a table of the database")
         status, error = "ok", ""
     except BaseException as failure:
-        columns, rows, truncated, tables = (), b"", False, ()
+        columns, rows, truncated, tables, effort = (), b"", False, (), (0, 0)
         status, error = describe(failure, guard, clock, limits)
-    return status, columns, rows, truncated, tables, guard.volatile, error, monotonic() - started
+    return status, columns, rows, truncated, tables, guard.volatile, error, seconds or monotonic() - started, effort
 
 
 def watch(connection: sqlite3.Connection, guard: Guard, clock: Clock, limits: Settings) -> None:
@@ -76,7 +80,9 @@ class Refused(Exception):
     """A statement that SQLite would run."""
 
 
-def fetch(connection: sqlite3.Connection, sql: str, limits: Settings) -> tuple[tuple[str, ...], bytes, bool]:
+def fetch(
+    connection: sqlite3.Connection, sql: str, limits: Settings, clock: Clock
+) -> tuple[tuple[str, ...], bytes, bool]:
     """Column names, marshalled rows, whether there are more; text that is not UTF-8 is read as surrogate escapes."""
     try:
         return fetch_rows(connection.execute(sql), limits)
@@ -85,6 +91,7 @@ def fetch(connection: sqlite3.Connection, sql: str, limits: Settings) -> tuple[t
             raise
     # A text factory in Python costs a call per cell, so only the statements that need it pay.
     connection.text_factory = lambda cell: cell.decode("utf-8", "surrogateescape")
+    clock.looks = 0
     return fetch_rows(connection.execute(sql), limits)
 
 

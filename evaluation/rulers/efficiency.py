@@ -1,7 +1,8 @@
-"""R-VES: BIRD's reward for right answers that are also fast.
+"""What right answers cost: R-VES, BIRD's reward by the clock, and efficiency, by what SQLite does.
 
-A right answer earns the square root of 1.25, 1, 0.75, 0.5 or 0.25 by how gold's time compares with its own; a wrong
-one nothing. Times are those inside the sandbox, so they hold opening the database but no start of a process.
+R-VES: a right answer earns the square root of 1.25, 1, 0.75, 0.5 or 0.25 by how gold's time compares with its own; a
+wrong one nothing. Times are those inside the sandbox, so they hold opening the database but no start of a process.
+Efficiency: `evaluation.databases.effort`, the same on every machine; a wrong answer has none.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import replace
 
 from evaluation.databases.sandbox import Limits, Request, Sandbox
 from evaluation.rulers.bird import ex_bird
+from evaluation.rulers.ruler import Ruler
 
+RULERS = (Ruler("efficiency", lambda judged: judged.verdict.efficiency, share=False, asked=True),)
 STEPS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))  # (gold's time / its own from, reward)
 
 

@@ -47,7 +47,8 @@ class Rulers:
         """
         self._instances = instances or {}
         self._rulers = chosen() if rulers is None else rulers
-        self.judge = Judge(limits, "any")
+        effort = any(ruler.name == "efficiency" for ruler in self._rulers)
+        self.judge = Judge(replace(limits or Limits(), effort=effort), "any")
         self._stopwatch = Stopwatch(limits, timings) if timings else None
         self._schemas = MatchSchemas(tables)
 
