@@ -47,8 +47,8 @@ MAY_CHANGE: dict[str, Any] = {
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
 LATER = (
     "algorithm", "environment", "reward.efficiency", "reward.extra", "reward.extra_weight",
-    "learner.pair_beta", "learner.pairs", "learner.kl_target", "learner.adapt_clip", "learner.passes", "learner.gamma", "learner.gae_lambda",
-    "learner.value_weight", "learner.value_clip",
+    "learner.pair_beta", "learner.pairs", "learner.kl_target", "learner.adapt_clip", "learner.passes",
+    "learner.gamma", "learner.gae_lambda", "learner.value_weight", "learner.value_clip",
     *(f"agent.{name}" for name in AgentConfig.model_fields),
 )  # fmt: skip
 """Settings that checkpoints of earlier versions do not know: while they have their default they are no identity."""

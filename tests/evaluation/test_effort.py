@@ -117,7 +117,7 @@ def test_an_answer_that_is_right_by_luck_or_is_not_measured_has_no_efficiency(sh
     example = Example("q", "shop", "Which item has the number 7?", "", GOLD, shop, "")
     lucky = "SELECT name FROM item WHERE name = 'n6'"
     for effort, expected in ((True, [1.0, 0.0]), (False, [0.0, 0.0])):
-        with Judge(Limits(effort=effort), instances={shop: [str(other)]}) as judge:
+        with Judge(Limits(effort=effort), instances={shop: (str(other),)}) as judge:
             found = judge.judge([(example, GOLD), (example, lucky)])
         assert [one.status for one in found] == ["correct", "lucky"]
         assert [one.efficiency for one in found] == expected
