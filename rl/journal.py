@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from torch.utils.tensorboard import SummaryWriter
 
 from evaluation.console import time_left
 from evaluation.score import write_whole
 from rl.batch import Batch
 from rl.types import Group
+from sft.events import Events
 
 
 def step_metrics(groups: Sequence[Group], step: int) -> dict[str, Any]:
@@ -66,10 +66,10 @@ class Journal:
 
     KEPT = ("metrics.jsonl", "dev.jsonl", "golds.json", "evaluations/base.json", "evaluations/sft.json")
 
-    def __init__(self, run_dir: Path, last_step: int) -> None:
-        self.run_dir, self.last_step = run_dir, last_step
+    def __init__(self, run_dir: Path, last_step: int, report_to: Sequence[str] = ()) -> None:
+        self.run_dir, self.last_step, self.report_to = run_dir, last_step, report_to
         (run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
-        self._events: SummaryWriter | None = None
+        self._events: Events | None = None
         self._done, self._began = 0, time.perf_counter()
 
     def record(self, step: int, batch: Batch, metrics: dict[str, float]) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class Journal:
         write_rollouts(self.run_dir / "rollouts" / f"step_{step:06d}.parquet", groups)
         with (self.run_dir / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-        self._write_events(step, row)
-        self._text("samples", samples_text(groups), step)
+        self.events.scalars(scalars(row), step)
+        self.events.text("samples", samples_text(groups), step)
         print(self._line(step, row), flush=True)
         return row
 
@@ -94,10 +94,7 @@ class Journal:
 
     def evaluated(self, what: str, step: int, result: Mapping[str, Any]) -> None:
         """The accuracy of an evaluation as scalars: dev, the part that is watched; dev_all, all that is asked."""
-        self._events = self._events or self._writer()
-        for name in ("ex_strict", "ex_strict_sampled"):
-            self._events.add_scalar(f"{what}/{name}", result[name], step)
-        self._events.flush()
+        self.events.scalars({f"{what}/{name}": result[name] for name in ("ex_strict", "ex_strict_sampled")}, step)
 
     def kept(self) -> dict[str, bytes]:
         """What was recorded so far, but for events and rollouts, by the names of a checkpoint's files."""
@@ -114,30 +111,17 @@ class Journal:
                 write_whole(path, content.decode())
             elif name.endswith(".jsonl"):
                 path.unlink(missing_ok=True)
-        self._events = self._writer(purge_step=step + 1)
-        settings = self.run_dir / "config.json"
-        if settings.is_file():
-            self._text("settings", settings.read_text(), step)
+        self._events = Events(self.run_dir, self.report_to, step)
         self._done, self._began = step, time.perf_counter()
 
     def close(self) -> None:
         if self._events is not None:
             self._events.close()
 
-    def _writer(self, purge_step: int | None = None) -> SummaryWriter:
-        return SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=purge_step)
-
-    def _write_events(self, step: int, row: dict[str, Any]) -> None:
-        self._events = self._events or self._writer()
-        for name, value in row.items():
-            for key, number in value.items() if isinstance(value, dict) else [("", value)]:
-                self._events.add_scalar(f"{name}/{key}" if key else f"rl/{name}", number, step)
-        self._events.flush()
-
-    def _text(self, name: str, text: str, step: int) -> None:
-        """As it is: TensorBoard reads Markdown, and four blanks make code of a line."""
-        self._events = self._events or self._writer()
-        self._events.add_text(name, "\n".join(f"    {line}" for line in text.splitlines()), step)
+    @property
+    def events(self) -> Events:
+        self._events = self._events or Events(self.run_dir, self.report_to)
+        return self._events
 
     def _line(self, step: int, row: dict[str, Any]) -> str:
         seconds = row["seconds"]
@@ -149,6 +133,15 @@ class Journal:
             f"executable {row['executable']:.1%}  entropy {row['entropy']:.3f}  no signal {row['no_signal']:.0%}  "
             f"mismatch {row.get('mismatch', 0):.4f}  {seconds['step']:.1f} s ({phases})  {left}"
         )
+
+
+def scalars(row: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a line of metrics.jsonl as curves: rl/NAME, and NAME/PART of those that have parts."""
+    return {
+        f"{name}/{key}" if key else f"rl/{name}": number
+        for name, value in row.items()
+        for key, number in (value.items() if isinstance(value, dict) else [("", value)])
+    }
 
 
 def samples_text(groups: Sequence[Group]) -> str:

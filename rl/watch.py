@@ -28,7 +28,7 @@ class RunWatch:
 
     def __init__(self, run: Run, policy: EnginePolicy, rewards: PooledRewards, dev: Sequence[Example]) -> None:
         self.run, self.policy, self.rewards, self.dev = run, policy, rewards, dev
-        self.journal = Journal(run.directory, run.config.steps)
+        self.journal = Journal(run.directory, run.config.steps, run.config.run.report_to)
         self.alarms = Alarms(run.config.alarm)
         self._heard: list[str] = []
 

@@ -92,6 +92,9 @@ class RunConfig(Settings):
     dir: WrittenFile = Field("runs", description="folder of all runs")
     seed: int = Field(0, ge=0, lt=2**31, description="start of all that is random")
     overwrite: bool = Field(False, description="replace an earlier run of the same name")
+    report_to: tuple[Literal["trackio", "wandb", "mlflow"], ...] = Field(
+        (), description="trackers, by their own packages, that get the figures beside TensorBoard"
+    )
 
     @property
     def path(self) -> Path:

@@ -94,6 +94,12 @@ class DevEvaluator:
             seen(found)
         raise RuntimeError(f"gave no answer in {self.settings.timeout_s:g} s (dev.timeout_s)")
 
+    def samples_text(self, score: DevScore, most: int = 5) -> str:
+        """The first questions, each with its gold and its answer."""
+        asked = list(zip(self.task.examples, score.queries, strict=False))[:most]
+        lines = [(e.question, f"gold: {e.gold_sql}", f"answer: {sql or 'none'}") for e, sql in asked]
+        return "\n".join(" ".join(line.split()) for group in lines for line in group)
+
     def close(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -49,7 +49,7 @@ def unmark(run_dir: Path) -> None:
 
 
 def asked(config: Any, data: Path | None) -> dict[str, Any]:
-    settings = config.model_dump(mode="json", exclude={"run": {"overwrite"}})
+    settings = config.model_dump(mode="json", exclude={"run": {"overwrite", "report_to"}})
     start = digest(Path(config.init_adapter)) if config.init_adapter else ""
     return {"settings": settings, "data": str(data.resolve()) if data else "", "start": start}
 

@@ -11,24 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from torch.utils.tensorboard import SummaryWriter
 
 from evaluation.console import time_left
 from sft.dev import DevEvaluator, DevScore
+from sft.events import Events
 
 Row = dict[str, Any]
 
 
 class Progress(transformers.TrainerCallback):
-    """A line on the screen, in metrics.jsonl and in TensorBoard every train.log_every steps.
+    """A line on the screen, in metrics.jsonl and to the run's events every train.log_every steps.
 
     done: steps of an earlier invocation; what it wrote after them is dropped.
     """
 
-    def __init__(self, run_dir: Path, done: int = 0) -> None:
-        self.run_dir = run_dir
+    def __init__(self, run_dir: Path, events: Events, done: int = 0) -> None:
+        self.run_dir, self._events = run_dir, events
         self.rows = keep_until(run_dir / "metrics.jsonl", done)
-        self._events = SummaryWriter(str(run_dir / "tensorboard"), purge_step=done + 1 if done else None)
         self._before = self.rows[-1]["seconds"] if self.rows else 0.0
         self.began = 0.0
 
@@ -45,13 +44,8 @@ class Progress(transformers.TrainerCallback):
         self.rows.append(row)
         with (self.run_dir / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-        for name, value in row.items():
-            self._events.add_scalar(f"sft/{name}", value, row["step"])
-        self._events.flush()
+        self._events.scalars({f"sft/{name}": value for name, value in row.items()}, row["step"])
         print(_line(row, state.max_steps), flush=True)
-
-    def close(self) -> None:
-        self._events.close()
 
     def _row(self, step: int, logs: dict[str, float]) -> Row:
         seconds, tokens = time.perf_counter() - self.began, logs.get("num_tokens", 0.0)
@@ -75,9 +69,15 @@ class DevWatch(transformers.TrainerCallback):
     """
 
     def __init__(
-        self, run_dir: Path, every: int, done: int, evaluator: DevEvaluator, save: Callable[[int, Path], None]
+        self,
+        run_dir: Path,
+        every: int,
+        done: int,
+        evaluator: DevEvaluator,
+        save: Callable[[int, Path], None],
+        events: Events,
     ) -> None:
-        self.run_dir, self.every, self.evaluator, self.save = run_dir, every, evaluator, save
+        self.run_dir, self.every, self.evaluator, self.save, self._events = run_dir, every, evaluator, save, events
         self.rows = keep_until(run_dir / "dev.jsonl", done)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -100,6 +100,8 @@ class DevWatch(transformers.TrainerCallback):
         self.rows.append(row)
         with (self.run_dir / "dev.jsonl").open("a") as file:
             file.write(json.dumps(row | {"seconds": score.seconds}) + "\n")
+        self._events.scalars({f"dev/{name}": row[name] for name in ("ex_strict", "em_spider", "loss")}, step)
+        self._events.text("samples", self.evaluator.samples_text(score), step)
         print(
             f"step {step}: dev ex_strict {score.ex_strict:.1%}, em_spider {score.em_spider:.1%}, "
             f"loss {score.loss:.4f} of {score.n} questions, {score.seconds:.0f} s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from evaluation.benchmarks import find_sources
@@ -25,5 +26,8 @@ def check_inputs(model: ModelConfig, data: DataConfig, folder: Path | None, adap
 
 
 def check_outputs(run: RunConfig) -> None:
-    """UserError: run.dir cannot be written to."""
+    """UserError: run.dir cannot be written to, or a tracker of run.report_to is not installed."""
     check_room(Path(run.dir).expanduser(), "run.dir")
+    for name in run.report_to:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"run.report_to names {name}, which is not installed: pip install {name}, or leave it out")

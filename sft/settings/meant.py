@@ -57,6 +57,7 @@ _ELSEWHERE = {
     "run.seed": "seed random_seed",
     "run.name": "name run_name experiment experiment_name exp_name",
     "run.dir": "dir out output output_dir out_dir save_dir logdir",
+    "run.report_to": "report_to report tracker trackers logger loggers wandb",
     "run.overwrite": "overwrite overwrite_output_dir force",
     "data.benchmark": "benchmark dataset dataset_name data task",
     "data.prompt_style": "style prompt prompt_style template schema_style",

@@ -87,7 +87,8 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
         return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
     if origin is tuple:
         items = get_args(annotation)[0]
-        what = f"a list of {_plural(items)}"
+        literal = get_origin(items) is Literal
+        what = f"a list, each {_kind(items, [])}" if literal else f"a list of {_plural(items)}"
         return f"{what}, at least {low}" if (low := _bound(metadata, "min_length")) else what
     if _bound(metadata, "pattern"):
         return _NAME

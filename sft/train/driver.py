@@ -39,6 +39,7 @@ from sft.augment import Faces, multiplied
 from sft.config import SftConfig
 from sft.dev import DevEvaluator
 from sft.documents import documents
+from sft.events import Events
 from sft.gradient import Model
 from sft.plan import require_dev_engine
 from sft.plots import plot_dev_curve, plot_loss
@@ -195,11 +196,12 @@ def _learn(job: Job) -> list[dict[str, Any]]:
     """Train, and return the rows of metrics.jsonl."""
     config, model = job.config, job.model
     done = checkpoint.step_of(job.resumed) if job.resumed else 0
-    progress = Progress(config.run.path, done)
+    events = Events(config.run.path, config.run.report_to, done)
+    progress = Progress(config.run.path, events, done)
     job.trainer.add_callback(progress)
     if job.dev is not None:
         save = partial(save_policy, config, model)
-        job.trainer.add_callback(DevWatch(config.run.path, config.dev.every, done, job.dev, save))
+        job.trainer.add_callback(DevWatch(config.run.path, config.dev.every, done, job.dev, save, events))
     try:
         if job.resumed is not None:
             print(f"resuming {config.run.path} after step {done} of {len(job.trainer.train_dataset)}", flush=True)
@@ -208,7 +210,7 @@ def _learn(job: Job) -> list[dict[str, Any]]:
         else:
             job.trainer.train()
     finally:
-        progress.close()
+        events.close()
         if job.dev is not None:
             job.dev.close()
     return progress.rows
@@ -259,7 +261,8 @@ def _was_finished(config: SftConfig) -> bool:
     if config.run.overwrite or not any((config.run.path / name).exists() for name in ("adapter", "model")):
         return False
     stored, asked = json.loads((config.run.path / "config.json").read_text()), config.model_dump(mode="json")
-    stored["run"]["overwrite"] = asked["run"]["overwrite"]  # says what to do with the run, not what it is
+    for key in ("overwrite", "report_to"):  # they say what to do with the run, not what it is
+        stored["run"][key] = asked["run"][key]
     if stored == asked and not (config.run.path / finished.FILE).exists():
         finished.say(config.run.path)
         return True

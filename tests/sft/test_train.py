@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
@@ -16,6 +17,7 @@ from graph.prompt import PROMPT_VERSION
 from sft.config import SftConfig
 from sft.dev import DevScore, _task
 from sft.documents import documents
+from sft.events import Events
 from sft.policy import base as policy
 from sft.policy import provenance
 from sft.policy.encoder import PromptEncoder, training_examples
@@ -360,16 +362,25 @@ class Scripted:
     def evaluate(self, policy_directory: Path) -> DevScore:
         return DevScore(self.scores.pop(0), 0.5, 1.0, 10, 0.0)
 
+    def samples_text(self, score: DevScore) -> str:
+        return f"right: {score.ex_strict}"
+
 
 def test_the_best_policy_stays_when_later_ones_are_worse_or_equal(tmp_path):
     def save(step: int, directory: Path) -> None:
         directory.mkdir()
         (directory / "step").write_text(str(step))
 
-    watch = DevWatch(tmp_path, 2, 0, Scripted(0.2, 0.6, 0.6, 0.1), save)  # type: ignore[arg-type]
+    events = Events(tmp_path)
+    watch = DevWatch(tmp_path, 2, 0, Scripted(0.2, 0.6, 0.6, 0.1), save, events)  # type: ignore[arg-type]
     state = transformers.TrainerState(max_steps=7)
     for step in range(1, 8):
         state.global_step = step
         watch.on_step_end(None, state, None)
     assert [row["step"] for row in DevWatch.read(tmp_path)] == [2, 4, 6, 7]
     assert (tmp_path / "best" / "step").read_text() == "4"
+    events.close()
+    written = EventAccumulator(str(tmp_path / "tensorboard"))
+    written.Reload()
+    assert [round(one.value, 3) for one in written.Scalars("dev/ex_strict")] == [0.2, 0.6, 0.6, 0.1]
+    assert written.Tensors("samples/text_summary")[0].tensor_proto.string_val == [b"    right: 0.2"]
