@@ -15,14 +15,18 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from evaluation.benchmarks.layout import Turn
 from evaluation.command import CommandLine, at_least, file, folder
 from evaluation.databases.files import check_sqlite
 from evaluation.databases.sandbox import Execution, Sandbox
 from evaluation.errors import UserError, exit_on_user_error
+from evaluation.instances.folder import Cached
 from evaluation.row_text import described, one_line
 from graph.linearize import STYLES, Labels
 from rl import policies, wire
 from rl.asker import SHOWN, Answer, Asker
+from rl.selection import INSTANCES, Selector, selection
+from rl.selection import add_options as add_selection
 
 HELP = """a question in words gets a query and its rows
 \\schema      tables and columns
@@ -39,13 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_sqlite(args.database)
     if args.json and not args.question:
         raise UserError("--json answers one question: give it, or leave --json out for a dialogue")
+    how = selection(args)
     policies.check_model(args.model, [args.adapter] if args.adapter else [])
     adapters = {"adapter": args.adapter} if args.adapter else policies.shipped_adapter(args)
     started = policies.start(args, adapters)
     try:
-        with Sandbox(SHOWN) as sandbox:
-            asker = Asker(started, sandbox.execute, max_tokens=args.max_tokens)
-            dialogue = Dialogue(asker, str(args.database.absolute()), args.rows)
+        with Sandbox(SHOWN) as sandbox, Sandbox() as voting:
+            selector = Selector(voting.execute, Cached(args.instances or INSTANCES))
+            asker = Asker(started, sandbox.execute, selector, how, max_tokens=args.max_tokens)
+            dialogue = Dialogue(asker, str(args.database.absolute()), args.rows, args.turns)
             return dialogue.once(args.question, args.json) if args.question else dialogue.run()
     finally:
         started.close()
@@ -59,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--adapter", type=folder, help="LoRA adapter in PEFT's layout (default: the shipped one)")
     parser.add_argument("--json", action="store_true", help="one JSON object for programs")
     parser.add_argument("--rows", type=at_least(1), default=50, help="most rows shown (default 50)")
+    parser.add_argument(
+        "--turns", type=at_least(0), default=0, metavar="N",
+        help="earlier questions of a dialogue, with their queries, in the prompt; for models of dialogues (default 0)",
+    )  # fmt: skip
+    add_selection(parser)
     policies.add_options(parser)
     return parser
 
@@ -66,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
 class Dialogue:
     """One database, one question after another."""
 
-    def __init__(self, asker: Asker, database: str, most_rows: int) -> None:
-        self.asker, self.database, self.most_rows = asker, database, most_rows
+    def __init__(self, asker: Asker, database: str, most_rows: int, turns: int = 0) -> None:
+        self.asker, self.database, self.most_rows, self.turns = asker, database, most_rows, turns
         self.answers: list[Answer] = []
         self.sql = ""
         self._commands: dict[str, Callable[[str], str]] = {
@@ -101,7 +112,7 @@ class Dialogue:
         """The answer to one line; what is wrong with it is said, and ends nothing."""
         try:
             if not line.startswith("\\"):
-                answer = self.asker.ask(line, self.database)
+                answer = self.asker.ask(line, self.database, history=self._earlier())
                 self.answers.append(answer)
                 self.sql = answer.sql or self.sql
                 return self._shown(answer)
@@ -112,8 +123,13 @@ class Dialogue:
         except ValueError as error:  # UserError, SchemaError
             return f"error: {error}"
 
+    def _earlier(self) -> list[Turn]:
+        answered = [Turn(one.question, one.sql) for one in self.answers if one.sql]
+        return answered[max(0, len(answered) - self.turns) :]
+
     def _shown(self, answer: Answer) -> str:
-        return f"{one_line(answer.sql)}\n\n{self._table(answer.execution)}".lstrip()
+        share = "" if answer.confidence is None else f"\nconfidence: {answer.confidence:.0%}"
+        return f"{one_line(answer.sql)}{share}\n\n{self._table(answer.execution)}".lstrip()
 
     def _table(self, execution: Execution) -> str:
         return described(execution, self.most_rows)
@@ -132,8 +148,8 @@ class Dialogue:
             return "nothing was asked yet"
         last = self.answers[-1]
         policy = self.asker.policies.named(last.policy)
-        ids = self.asker.prompt(last.question, self.database, "", policy)
-        linked = self.asker.linked(last.question, self.database)
+        ids, _ = self.asker.prompt(last.question, self.database, "", policy, last.history)
+        linked = self.asker.linked(last, self.database)
         columns = ", ".join(".".join(end) for end in linked["columns"])
         return (
             f"{policy.encoder.tokenizer.decode(ids)}\n\npolicy: {policy.name}; tokens of the prompt: {len(ids)}\n"

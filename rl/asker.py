@@ -1,7 +1,7 @@
 """A question about a database in; the query and its rows out. The one way of asking: the terminal, the API, the page
 and `rl.predict` go through it, so that what is served is what was evaluated.
 
-    question, database → prompt (sft.policy.encoder) → candidates (the engine) → rows (the sandbox) → select → Answer
+    question, turns before it, database → prompt (sft.policy.encoder) → candidates (the engine) → selection → Answer
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from evaluation.benchmarks import Example
+from evaluation.benchmarks.layout import Turn
 from evaluation.databases.sandbox import Execution, Limits, Request
 from evaluation.errors import UserError
 from evaluation.row_text import whole
@@ -22,17 +23,21 @@ from graph.introspect import schema_from_sqlite
 from graph.values import sample_values
 from graph.writer import PromptStyle, PromptWriter
 from rl.policies import Policies, Policy
-from sft.policy.sampling import Sample, Sampling
+from rl.selection import GREEDY, NO_SQL, Selection, Selector
+from sft.policy.sampling import Sample, Sampling, prompt_number
 
 SHOWN = Limits(deadline_s=5.0, max_rows=1000, max_bytes=4 * 2**20, cut=True)
 """What a person is shown of a result: its first rows, and whether there are more."""
 LONGEST_QUESTION = 4_000  # characters
+MOST_TURNS = 10  # of a dialogue that a prompt may hold
 
 
 class Sampler(Protocol):
     """`Generator.sample`, of the engine itself or of one that many threads share."""
 
-    def sample(self, prompts: Sequence[list[int]], sampling: Sampling, step: int | None) -> list[list[Sample]]: ...
+    def sample(
+        self, prompts: Sequence[list[int]], sampling: Sampling, step: int | None, numbers: Sequence[int] | None = None
+    ) -> list[list[Sample]]: ...
 
 
 Execute = Callable[[Sequence[Request]], list[Execution]]
@@ -41,7 +46,7 @@ Execute = Callable[[Sequence[Request]], list[Execution]]
 @dataclass(frozen=True)
 class Candidate:
     """One answer of the model. text: as it was written; sql: what is taken from it, "" where it holds none; log_prob:
-    of all its tokens; execution: None while it has not run."""
+    of all its tokens; execution: what it does under the limits of evaluation, None while it has not run."""
 
     text: str
     sql: str
@@ -51,34 +56,21 @@ class Candidate:
     execution: Execution | None = None
 
 
-Select = Callable[[Sequence[Candidate]], int]
-"""Which of the candidates, all of them executed, is the answer. The first one is greedy."""
-
-
-def greedy(candidates: Sequence[Candidate]) -> int:
-    return 0
-
-
 @dataclass(frozen=True)
 class Answer:
-    """candidates: the greedy one first; chosen: the place of the one selected; prompt_tokens: what was asked with."""
+    """candidates: the greedy one first; place: of the one selected; sql: its query, "" where the model gave none or the
+    confidence was too small; confidence: None where nothing was voted on; prompt_tokens: what was asked with."""
 
     question: str
     policy: str
     candidates: tuple[Candidate, ...]
-    chosen: int
+    place: int
+    sql: str
+    confidence: float | None
+    execution: Execution
     prompt_tokens: int
     seconds: float
-
-    @property
-    def sql(self) -> str:
-        return self.candidates[self.chosen].sql
-
-    @property
-    def execution(self) -> Execution:
-        found = self.candidates[self.chosen].execution
-        assert found is not None, "an answer has run"
-        return found
+    history: tuple[Turn, ...] = ()
 
 
 def candidates(policy: Policy, samples: Iterable[Sample]) -> tuple[Candidate, ...]:
@@ -90,60 +82,77 @@ def _candidate(text: str, sample: Sample) -> Candidate:
     return Candidate(text, extract_sql(text), sum(sample.log_probs), len(sample.token_ids), sample.finish_reason)
 
 
-def _no_sql(text: str) -> Execution:
-    return Execution("error", error=f"the model's answer holds no SQL: {text[:200]!r}")
-
-
 class Asker:
     """Answers questions about any database, as any of the policies. Safe for several threads where its parts are.
 
-    samples: candidates beside the greedy one, drawn at `temperature`; execute: `Sandbox.execute`, or that of several.
+    execute: `Sandbox.execute`, or that of several, under the limits of what is shown; selector: runs candidates.
     """
 
     def __init__(
         self,
         policies: Policies,
         execute: Execute,
+        selector: Selector,
+        selection: Selection = GREEDY,
         sampler: Sampler | None = None,
-        select: Select = greedy,
         max_tokens: int = 256,
-        samples: int = 0,
-        temperature: float = 1.0,
     ) -> None:
-        self.policies, self.execute, self.select = policies, execute, select
+        self.policies, self.execute, self.selector, self.selection = policies, execute, selector, selection
         self.sampler: Sampler = sampler or policies.generator
-        self.max_tokens, self.samples, self.temperature = max_tokens, samples, temperature
+        self.max_tokens = max_tokens
         self._writers: dict[str, PromptWriter] = {}
         self._encoding = Lock()  # a tokenizer that pads or cuts is one thread's at a time
 
-    def ask(self, question: str, database: str, evidence: str = "", policy: str = "") -> Answer:
+    def ask(
+        self,
+        question: str,
+        database: str,
+        evidence: str = "",
+        policy: str = "",
+        history: Sequence[Turn] = (),
+        selection: Selection | None = None,
+    ) -> Answer:
         """UserError for a question that is empty or too long; what its query does is part of the answer."""
-        began, asked = time.perf_counter(), self.policies.named(policy)
-        prompt = self.prompt(question, database, evidence, asked)
-        found = self.executed(database, candidates(asked, self._sample(prompt, asked)))
-        chosen = self.select(found)
-        return Answer(question, asked.name, found, chosen, len(prompt), time.perf_counter() - began)
+        began, asked, how = time.perf_counter(), self.policies.named(policy), selection or self.selection
+        prompt, history = self.prompt(question, database, evidence, asked, history)
+        found, place, confidence = self.chosen(prompt, database, asked, how)
+        sql, execution = self._result(database, found[place], how.why_not(confidence))
+        seconds = time.perf_counter() - began
+        return Answer(question, asked.name, found, place, sql, confidence, execution, len(prompt), seconds, history)
 
-    def prompt(self, question: str, database: str, evidence: str, policy: Policy) -> list[int]:
-        """The ids of the prompt. UserError when it leaves no room for an answer."""
+    def chosen(
+        self, prompt: list[int], database: str, policy: Policy, how: Selection
+    ) -> tuple[tuple[Candidate, ...], int, float | None]:
+        """All candidates, the place of the one selected, and its confidence, None where nothing was voted on."""
+        found = candidates(policy, self._samples(prompt, policy, how))
+        if len(found) == 1:
+            return found, 0, None
+        choice, executions = self.selector.choose(database, found, how.select)
+        found = tuple(replace(one, execution=ran) for one, ran in zip(found, executions, strict=True))
+        return found, choice.place, None if how.select == "greedy" else choice.confidence
+
+    def prompt(
+        self, question: str, database: str, evidence: str, policy: Policy, history: Sequence[Turn] = ()
+    ) -> tuple[list[int], tuple[Turn, ...]]:
+        """The ids of the prompt, and the earlier turns in it: the last ones that have room. UserError when the question
+        alone leaves none for an answer."""
         if not question.strip():
             raise UserError("the question must not be empty")
-        if max(len(question), len(evidence)) > LONGEST_QUESTION:
-            raise UserError(f"a question must have at most {LONGEST_QUESTION} characters, got {len(question)}")
-        with self._encoding:
-            ids = policy.prompt(Example("", "", whole(question), whole(evidence), "", database, ""))
-        if not policy.encoder.fits(ids):
-            most = policy.encoder.max_prompt_tokens
-            raise UserError(
-                f"schema and question must have at most {most} tokens, and have {len(ids)}, so that an "
-                "answer has room: raise --max-length, set --prompt-budget, or ask a shorter question"
-            )
-        return ids
-
-    def executed(self, database: str, found: Sequence[Candidate]) -> tuple[Candidate, ...]:
-        """The candidates with what their queries do; equal queries run once."""
-        runs = iter(self.execute([(database, one.sql) for one in found if one.sql]))
-        return tuple(replace(one, execution=next(runs) if one.sql else _no_sql(one.text)) for one in found)
+        longest = max(map(len, (question, evidence, *(text for turn in history for text in (turn.question, turn.sql)))))
+        if longest > LONGEST_QUESTION:
+            raise UserError(f"a question must have at most {LONGEST_QUESTION} characters, got {longest}")
+        asked = Example("", "", whole(question), whole(evidence), "", database, "")
+        for first in range(max(0, len(history) - MOST_TURNS), len(history) + 1):
+            turns = tuple(Turn(whole(turn.question), whole(turn.sql)) for turn in history[first:])
+            with self._encoding:
+                ids = policy.prompt(replace(asked, history=turns))
+            if policy.encoder.fits(ids):
+                return ids, turns
+        most = policy.encoder.max_prompt_tokens
+        raise UserError(
+            f"schema and question must have at most {most} tokens, and have {len(ids)}, so that an "
+            "answer has room: raise --max-length, set --prompt-budget, or ask a shorter question"
+        )
 
     def run(self, database: str, sql: str) -> Execution:
         """A query that a person wrote, under the same limits."""
@@ -157,16 +166,24 @@ class Asker:
             self._writers[database] = PromptWriter(schema, style, sample_values(Path(database), schema))
         return self._writers[database]
 
-    def linked(self, question: str, database: str, evidence: str = "") -> dict[str, Any]:
+    def linked(self, answer: Answer, database: str, evidence: str = "") -> dict[str, Any]:
         """{"tables", "columns": [[table, column]], "sure": the tables that the question names}."""
-        found = self.writer(database).linker.link(question, evidence)
+        asked = " ".join([*(turn.question for turn in answer.history), answer.question])
+        found = self.writer(database).linker.link(asked, evidence)
         if not found.matched:
             return {"tables": [], "columns": [], "sure": []}
         return {"tables": list(found.tables), "columns": [list(end) for end in found.columns], "sure": list(found.sure)}
 
-    def _sample(self, prompt: list[int], policy: Policy) -> list[Sample]:
+    def _samples(self, prompt: list[int], policy: Policy, selection: Selection) -> list[Sample]:
+        """The greedy answer, then those that are drawn; the same ones whoever asks, and whatever else is asked."""
         (found,) = self.sampler.sample([prompt], Sampling(1, 0.0, self.max_tokens), policy.step)
-        if self.samples:
-            drawn = Sampling(self.samples, self.temperature, self.max_tokens)
-            found = found + self.sampler.sample([prompt], drawn, policy.step)[0]
+        for drawn in selection.drawn(self.max_tokens):
+            found = found + self.sampler.sample([prompt], drawn, policy.step, [prompt_number(prompt)])[0]
         return found
+
+    def _result(self, database: str, chosen: Candidate, why_not: str) -> tuple[str, Execution]:
+        if why_not:
+            return "", Execution("error", error=why_not)
+        if not chosen.sql:
+            return "", replace(NO_SQL, error=f"{NO_SQL.error}: {chosen.text[:200]!r}")
+        return chosen.sql, self.run(database, chosen.sql)

@@ -15,13 +15,13 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evaluation import lineage
 from evaluation.benchmarks import Example, find_sources, load_examples
-from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder, positive, share
+from evaluation.command import CommandLine, add_benchmark, at_least, check_output, folder
 from evaluation.console import EVERY_S, Count
 from evaluation.databases.sandbox import Sandbox
 from evaluation.errors import UserError, exit_on_user_error
@@ -29,8 +29,9 @@ from evaluation.instances.folder import Cached
 from rl import policies
 from rl.asker import candidates
 from rl.policies import Policies, Policy
-from rl.selection import SELECTS, Chosen, Selector
-from sft.policy.sampling import Sample, Sampling
+from rl.selection import INSTANCES, Chosen, Selector, selection
+from rl.selection import add_options as add_selection
+from sft.policy.sampling import Sample, Sampling, prompt_number
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add_benchmark(parser)
     parser.add_argument("--out", type=Path, required=True, help="the .jsonl file to write")
     parser.add_argument("--samples", type=at_least(0), default=0, metavar="K", help="also draw K queries per question")
-    parser.add_argument("--temperature", type=positive, help="of the K samples; 1.0 when not given")
-    parser.add_argument("--candidates", type=at_least(1), metavar="N", help="choose among the greedy and N - 1 samples")
-    parser.add_argument("--select", choices=SELECTS, default=SELECTS[0], help="how to choose (default greedy)")
-    parser.add_argument("--instances", type=at_least(1), metavar="K", help="of vote_instances (default 4)")
-    parser.add_argument("--abstain-below", type=share, metavar="C", help="no answer where the confidence is below this")
+    add_selection(parser)
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="the first N questions only")
     parser.add_argument("--shots", type=at_least(0), help="solved questions in a prompt; default: the adapter's")
     policies.add_options(parser)
@@ -81,24 +78,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(args: argparse.Namespace) -> None:
     """What argparse cannot: combinations, before anything slow starts."""
-    _check_selection(args)
-    if args.temperature is not None and not args.samples:
-        raise UserError("--temperature needs --samples K: without samples the answer is greedy")
+    if args.candidates is not None and args.samples:
+        raise UserError("--candidates N draws N - 1 samples itself: leave --samples out")
+    args.selection = selection(args)
+    args.samples = args.samples or args.selection.candidates - 1
     policies.check_model(args.model, [args.adapter] if args.adapter else [])
     find_sources(args.benchmark, args.split, args.data)
     check_output(args.out, suffixes=(".jsonl",))
-
-
-def _check_selection(args: argparse.Namespace) -> None:
-    if args.candidates is not None and args.samples:
-        raise UserError("--candidates N draws N - 1 samples itself: leave --samples out")
-    if args.select != "greedy" and (args.candidates or 1) < 2:
-        raise UserError(f"--select {args.select} needs --candidates of at least 2, got {args.candidates or 1}")
-    if args.instances is not None and args.select != "vote_instances":
-        raise UserError(f"--instances needs --select vote_instances, got --select {args.select}")
-    if args.abstain_below is not None and args.select == "greedy":
-        raise UserError("--abstain-below needs --select vote or vote_instances: a greedy answer has no confidence")
-    args.samples = args.samples or (args.candidates or 1) - 1
 
 
 def _encode(examples: list[Example], policy: Policy) -> Questions:
@@ -120,13 +106,16 @@ def _encode(examples: list[Example], policy: Policy) -> Questions:
 def _predict(started: Policies, questions: Questions, args: argparse.Namespace) -> list[dict[str, Any]]:
     """One row per question, in order; those without a prompt get empty queries."""
     policy, generator = started.default, started.generator
-    passes = [("greedy", Sampling(1, 0.0, args.max_tokens))]
-    if args.samples:
-        passes.append(("samples", Sampling(args.samples, args.temperature or 1.0, args.max_tokens, args.seed)))
+    drawn = replace(
+        args.selection,
+        candidates=args.samples + 1,
+    ).drawn(args.max_tokens)
+    passes = [("greedy", Sampling(1, 0.0, args.max_tokens)), *(("samples", sampling) for sampling in drawn)]
+    numbers = [prompt_number(prompt) for prompt in questions.prompts]
     answers = {}
     for name, sampling in passes:
         seen, groups = Count(name, len(questions.prompts)), list[list[Sample]]()
-        generator.submit(name, questions.prompts, sampling, policy.step)
+        generator.submit(name, questions.prompts, sampling, policy.step, numbers)
         while len(groups) < len(questions.prompts):
             groups += generator.take(name, within_s=EVERY_S)
             seen(len(groups))
@@ -145,13 +134,12 @@ def _selected(
     """The rows with the query that is chosen, or none where its confidence is too small."""
     seen = Count(args.select, len(rows))
     with Sandbox() as sandbox:
-        others = Cached(args.instances or 4) if args.select == "vote_instances" else None
-        selector = Selector(sandbox.execute, others)
+        selector = Selector(sandbox.execute, Cached(args.instances or INSTANCES))
         for index, (row, example) in enumerate(zip(rows, examples, strict=True)):
             samples = [sample for found in answers.values() for sample in found.get(index, [])]
             found = candidates(policy, samples)
-            chosen = selector.choose(example.database, found) if found else Chosen(0, 0.0)
-            kept = bool(found) and chosen.confidence >= (args.abstain_below or 0.0)
+            chosen = selector.choose(example.database, found, args.select)[0] if found else Chosen(0, 0.0)
+            kept = bool(found) and not args.selection.why_not(chosen.confidence)
             row |= {"greedy": row["sql"], "sql": found[chosen.place].sql if kept else ""}
             row["confidence"] = round(chosen.confidence, 4)
             seen(index + 1)

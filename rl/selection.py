@@ -9,21 +9,77 @@ arXiv 2203.11171), with results in place of texts.
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from sqlglot import exp
 
+from evaluation.command import at_least, positive, share
 from evaluation.databases.sandbox import Execution, Request
+from evaluation.errors import UserError
 from evaluation.judge import Instances
 from evaluation.ordering import is_ordered, parse
+from sft.policy.sampling import Sampling
 
 Signature = tuple[Any, ...]
-SELECTS = ("greedy", "vote", "vote_instances")
+Select = Literal["greedy", "vote", "vote_instances"]
+SELECTS: tuple[Select, ...] = get_args(Select)
+INSTANCES = 4
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How an answer is found. candidates: the greedy answer, and one sample less at `temperature`; abstain_below: the
+    least confidence of an answer."""
+
+    candidates: int = 1
+    select: Select = "greedy"
+    abstain_below: float = 0.0
+    temperature: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.select != "greedy" and self.candidates < 2:
+            raise UserError(f"select {self.select} needs at least 2 candidates to choose among, got {self.candidates}")
+        if self.select == "greedy" and self.abstain_below:
+            raise UserError("abstaining needs select vote or vote_instances: a greedy answer has no confidence")
+
+    def why_not(self, confidence: float | None) -> str:
+        """What is said in place of an answer of which too few candidates are; "" for an answer."""
+        if confidence is None or confidence >= self.abstain_below:
+            return ""
+        return f"no answer: the confidence is {confidence:.2f}, and {self.abstain_below:.2f} is asked for"
+
+    def drawn(self, max_tokens: int) -> list[Sampling]:
+        """What is sampled beside the greedy answer: nothing, or all the others at once."""
+        others = self.candidates - 1
+        return [Sampling(others, self.temperature, max_tokens, self.seed)] if others else []
+
+
+GREEDY = Selection()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The same words wherever an answer is chosen; `selection` reads them."""
+    parser.add_argument("--candidates", type=at_least(1), metavar="N", help="choose among the greedy and N - 1 samples")
+    parser.add_argument("--select", choices=SELECTS, default=SELECTS[0], help="how to choose (default greedy)")
+    parser.add_argument("--instances", type=at_least(1), metavar="K", help=f"of vote_instances (default {INSTANCES})")
+    parser.add_argument("--abstain-below", type=share, metavar="C", help="no answer where the confidence is below this")
+    parser.add_argument("--temperature", type=positive, help="of the samples; 1.0 when not given")
+
+
+def selection(args: argparse.Namespace) -> Selection:
+    """Of the options. UserError for what makes no sense together."""
+    if args.instances is not None and args.select != "vote_instances":
+        raise UserError(f"--instances needs --select vote_instances, got --select {args.select}")
+    if args.temperature is not None and not vars(args).get("samples") and (args.candidates or 1) < 2:
+        raise UserError("--temperature is of samples, and none is drawn: give --candidates of at least 2")
+    return Selection(args.candidates or 1, args.select, args.abstain_below or 0.0, args.temperature or 1.0, args.seed)
 
 
 class Answered(Protocol):
@@ -44,6 +100,9 @@ class Chosen:
 
     place: int
     confidence: float
+
+
+NO_SQL = Execution("error", error="the model's answer holds no SQL")
 
 
 @lru_cache(maxsize=50_000)
@@ -132,23 +191,25 @@ def _tables(sql: str) -> int:
 
 
 class Selector:
-    """Runs candidates on the question's database and on instances of it, and chooses. execute: `Sandbox.execute`."""
+    """Runs candidates on the question's database, for vote_instances also on instances of it, and chooses.
+
+    execute: `Sandbox.execute`, under the limits of evaluation, wherever the answer is shown.
+    """
 
     def __init__(self, execute: Callable[[Sequence[Request]], list[Execution]], instances: Instances | None = None):
-        self._execute, self._instances = execute, instances
+        self._execute, self._instances = execute, instances or {}
 
-    def choose(self, database: str, candidates: Sequence[Answered]) -> Chosen:
-        files = [database, *(self._instances.get(database, ()) if self._instances else ())]
+    def choose(self, database: str, candidates: Sequence[Answered], select: Select) -> tuple[Chosen, list[Execution]]:
+        """The place of the answer, and what each candidate does on the database itself."""
+        others = self._instances.get(database, ()) if select == "vote_instances" else ()
         queries = list(dict.fromkeys(one.sql for one in candidates if one.sql.strip()))
-        requests = [(file, sql) for sql in queries for file in files]
+        requests = [(file, sql) for sql in queries for file in (database, *others)]
         runs = dict(zip(requests, self._execute(requests), strict=True))
-        told = {sql: signature(sql, [runs[file, sql] for file in files]) for sql in queries}
-        return choose(candidates, [told.get(one.sql) for one in candidates])
-
-
-def vote(candidates: Sequence[Any]) -> int:
-    """For `rl.asker.Asker`: candidates that have run on the database."""
-    return choose(candidates, [signature(c.sql, [c.execution]) if c.execution else None for c in candidates]).place
+        told = {sql: signature(sql, [runs[file, sql] for file in (database, *others)]) for sql in queries}
+        executions = [runs.get((database, one.sql), NO_SQL) for one in candidates]
+        if select == "greedy":
+            return Chosen(0, 0.0), executions
+        return choose(candidates, [told.get(one.sql) for one in candidates]), executions
 
 
 def threshold(confidences: Sequence[float], right: Sequence[bool], wanted: float) -> float:

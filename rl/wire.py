@@ -13,13 +13,15 @@ _EXACT = 2**53  # beyond it a browser's numbers skip some
 
 
 def answer(asker: Asker, found: Answer, database: str, evidence: str = "") -> dict[str, Any]:
-    """{"sql", "columns", "rows", "truncated", "status", "error", "linked", "seconds", "policy"}, and "candidates" where
-    there are several."""
+    """{"sql", "columns", "rows", "truncated", "status", "error", "linked", "seconds", "policy"}; where several were
+    drawn, "candidates" with what each did, "chosen", the place of the answer, and "confidence" where they voted."""
     row = {"sql": text(found.sql), **execution(found.execution)}
-    row |= {"linked": asker.linked(found.question, database, evidence)}
+    row |= {"linked": asker.linked(found, database, evidence)}
     row |= {"seconds": round(found.seconds, 4), "policy": found.policy}
     if len(found.candidates) > 1:
-        row |= {"candidates": [candidate(one) for one in found.candidates], "chosen": found.chosen}
+        row |= {"candidates": [candidate(one) for one in found.candidates], "chosen": found.place}
+    if found.confidence is not None:
+        row["confidence"] = round(found.confidence, 4)
     return row
 
 
@@ -35,8 +37,10 @@ def execution(found: Execution) -> dict[str, Any]:
 
 
 def candidate(found: Candidate) -> dict[str, Any]:
-    assert found.execution is not None
-    return {"sql": text(found.sql), "log_prob": found.log_prob, **execution(found.execution)}
+    """Without its rows: those of the answer are enough to send."""
+    assert found.execution is not None, "several candidates have run"
+    told = {"status": found.execution.status, "error": text(found.execution.error)}
+    return {"sql": text(found.sql), "log_prob": found.log_prob, **told}
 
 
 def cell(value: Any) -> Any:

@@ -20,6 +20,8 @@ from pathlib import Path
 from evaluation.command import CommandLine, at_least, check_output
 from evaluation.errors import UserError, exit_on_user_error
 from rl import policies
+from rl.selection import INSTANCES, Selection, Selector, selection
+from rl.selection import add_options as add_selection
 from rl.serve.databases import Databases, found
 from rl.serve.guard import LOOPBACK
 
@@ -31,7 +33,7 @@ MOST_UPLOAD_MIB = 1024
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     token = _token(args)
-    adapters = dict(args.adapter)
+    how, adapters = selection(args), dict(args.adapter)
     if len(adapters) < len(args.adapter):
         raise UserError("--adapter: every adapter needs a name of its own; give NAME=DIR")
     policies.check_model(args.model, list(adapters.values()))
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _listening(args.host, args.port) as listening:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uploads are removed then, too
-            serve(args, adapters, databases, token, listening)
+            serve(args, adapters, databases, how, token, listening)
     finally:
         databases.close()
     return 0
@@ -51,12 +53,15 @@ def serve(
     args: argparse.Namespace,
     adapters: dict[str, Path],
     databases: Databases,
+    how: Selection,
     token: str,
     listening: socket.socket,
 ) -> None:
     """Until Ctrl-C or SIGTERM."""
     import uvicorn
 
+    from evaluation.databases.sandbox import Limits
+    from evaluation.instances.folder import Cached
     from rl.asker import SHOWN, Asker
     from rl.serve.app import Parts, application
     from rl.serve.batcher import Batcher
@@ -66,22 +71,25 @@ def serve(
 
     allow_files()
     started = policies.start(args, adapters or policies.shipped_adapter(args))
-    sandboxes, batcher = Sandboxes(max(2, os.cpu_count() or 2), SHOWN), Batcher(started.generator)
+    shown, voting = (Sandboxes(max(2, os.cpu_count() or 2), limits) for limits in (SHOWN, Limits()))
+    batcher = Batcher(started.generator)
     try:
-        asker = Asker(started, sandboxes.execute, batcher, max_tokens=args.max_tokens)
+        selector = Selector(voting.execute, Cached(args.instances or INSTANCES))
+        asker = Asker(started, shown.execute, selector, how, batcher, args.max_tokens)
         app = application(Parts(asker, batcher, databases, Feedback(args.feedback), token))
         config = uvicorn.Config(
             app, http=Connection, ws="none", log_level="warning", access_log=False, server_header=False,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
         host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        print(f"http://{shown}:{port}/{f'#token={token}' if token else ''}", flush=True)
+        name = f"[{host}]" if ":" in host else host
+        print(f"http://{name}:{port}/{f'#token={token}' if token else ''}", flush=True)
         print(f"databases: {', '.join(databases.ids())}; policies: {', '.join(started.by_name)}", flush=True)
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         batcher.close()
-        sandboxes.close()
+        shown.close()
+        voting.close()
         started.close()
 
 
@@ -100,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--uploads", type=_mib, default=0, metavar="MIB", help="largest database that may be uploaded (default 0: none)"
     )
+    add_selection(parser)
     policies.add_options(parser)
     return parser
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from evaluation.benchmarks import layout as dialogue
 from evaluation.errors import UserError, one_screen
 from graph.schema import SchemaError
 from rl import wire
 from rl.asker import LONGEST_QUESTION, Asker
+from rl.selection import Select, Selection
 from rl.serve.batcher import Batcher, Busy, EngineLost
 from rl.serve.chat import Chat, ChatRequest, asked_policy, model, models
 from rl.serve.databases import Databases, Full, NotOffered, Unknown
@@ -35,6 +37,7 @@ from rl.serve.schema import picture
 PAGE = Path(__file__).with_name("page")
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 THREADS = 128
+MOST_CANDIDATES = 32
 Id = Field(default="", max_length=200, description="id of a database; the first where none is given")
 
 
@@ -49,6 +52,13 @@ class ErrorBody(BaseModel):
     error: Error
 
 
+class Turn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    question: str = Field(max_length=LONGEST_QUESTION)
+    sql: str = Field(max_length=LONGEST_QUESTION)
+
+
 class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -56,6 +66,15 @@ class Asked(BaseModel):
     database: str = Id
     evidence: str = Field(default="", max_length=LONGEST_QUESTION, description="knowledge given with the question")
     policy: str = Field(default="", max_length=200, description="base, or an adapter's name; the last one by default")
+    history: list[Turn] = Field(default=[], max_length=100, description="earlier turns of a dialogue, oldest first")
+    candidates: int | None = Field(default=None, ge=1, le=MOST_CANDIDATES, description="the greedy one, and samples")
+    select: Select | None = Field(default=None, description="how to choose among them")
+    abstain_below: float | None = Field(default=None, ge=0, le=1, description="no answer with less confidence")
+
+    def selection(self, of_server: Selection) -> Selection:
+        """As the server was started to select, but for what is asked for. UserError for what makes no sense."""
+        names = {"candidates", "select", "abstain_below"}
+        return replace(of_server, **self.model_dump(include=names, exclude_none=True))
 
 
 class Rows(BaseModel):
@@ -66,9 +85,11 @@ class Rows(BaseModel):
     error: str
 
 
-class Candidate(Rows):
+class Candidate(BaseModel):
     sql: str
     log_prob: float
+    status: str
+    error: str
 
 
 class Linked(BaseModel):
@@ -82,8 +103,9 @@ class Answered(Rows):
     linked: Linked
     seconds: float
     policy: str
-    candidates: list[Candidate] | None = None
-    chosen: int | None = None
+    candidates: list[Candidate] | None = Field(default=None, description="all of them, the greedy one first")
+    chosen: int | None = Field(default=None, description="the place of the answer among them")
+    confidence: float | None = Field(default=None, description="the share of them that return what the answer does")
 
 
 class Query(BaseModel):
@@ -149,9 +171,12 @@ def _add_asking(app: FastAPI, parts: Parts, metrics: Metrics) -> None:
     @app.post("/ask", response_model_exclude_none=True)
     def ask(asked: Asked) -> Answered:
         """A question in words: the query, and its rows."""
-        path = databases.path(asked.database)
+        path, how = databases.path(asked.database), asked.selection(asker.selection)
+        if how.select == "vote_instances" and databases.is_upload(path):
+            raise UserError("a database that was uploaded is not copied, so it has no instances: select vote")
         policy = asked_policy(asker, asked.policy)
-        found = asker.ask(asked.question, path, asked.evidence, policy.name)
+        turns = [dialogue.Turn(one.question, one.sql) for one in asked.history]
+        found = asker.ask(asked.question, path, asked.evidence, policy.name, turns, how)
         metrics.queries.labels(found.execution.status).inc()
         return Answered(**wire.answer(asker, found, path, asked.evidence))
 

@@ -50,14 +50,19 @@ class Batcher:
         return self._asked
 
     def sample(
-        self, prompts: Sequence[list[int]], sampling: Sampling, step: int | None, heard: Heard | None = None
+        self,
+        prompts: Sequence[list[int]],
+        sampling: Sampling,
+        step: int | None,
+        numbers: Sequence[int] | None = None,
+        heard: Heard | None = None,
     ) -> Samples:
         """As `Generator.sample`; heard: told the ids so far, of one answer to one prompt. Busy, EngineLost."""
         ticket, answer = str(next(self._numbers)), Future[Samples]()
 
         def submit() -> None:
             if heard is None:
-                self._generator.submit(ticket, prompts, sampling, step)
+                self._generator.submit(ticket, prompts, sampling, step, numbers)
             else:
                 self._generator.stream(ticket, prompts[0], sampling, step, heard)
 

@@ -1,4 +1,5 @@
-"""OpenAI's chat completions: the last message of the user is the question, the answer is the model's SQL.
+"""OpenAI's chat completions: the last message of the user is the question, the answer is the model's SQL; earlier
+messages of the user, with the queries that were answered, are the dialogue that it goes on from.
 
 `model` is a policy, or POLICY@DATABASE where several databases are served; `database` and `evidence` may be given as
 fields of their own. What cannot be done (tools, other formats, truncated sampling) is refused, not ignored.
@@ -11,13 +12,16 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluation.benchmarks.layout import Turn
 from evaluation.errors import UserError
-from rl.asker import Asker
+from graph.answer import extract_sql
+from rl.asker import Asker, Candidate, candidates
 from rl.policies import Policy
 from rl.serve.batcher import Batcher
 from rl.serve.databases import Databases, Unknown
@@ -88,14 +92,14 @@ class Chat:
         for name, value in (request.model_extra or {}).items():
             if name in _NEUTRAL and value is not None and value not in _NEUTRAL[name]:
                 raise UserError(f"{name} = {json.dumps(value)[:100]} is not offered here; leave it out")
-        question = next((one.text for one in reversed(request.messages) if one.role == "user"), "")
+        turns, question = dialogue(request.messages)
         if not question.strip():
             raise UserError("the last message of the user is the question, and must not be empty")
         name, _, database = request.model.partition("@")
         self.policy = asked_policy(asker, name)
         self.model = request.model or self.policy.name
         self.database = databases.path(request.database or database)
-        self.prompt = asker.prompt(question, self.database, request.evidence, self.policy)
+        self.prompt, _ = asker.prompt(question, self.database, request.evidence, self.policy, turns)
         self.stream = bool(request.stream)
         self.usage_asked = bool(request.stream_options and request.stream_options.include_usage)
         longest = request.max_completion_tokens or request.max_tokens or asker.max_tokens
@@ -103,25 +107,37 @@ class Chat:
         temperature = float(self.n > 1) if request.temperature is None else request.temperature
         drawn = self.n if temperature else 1  # greedy answers are all the same
         self.sampling = Sampling(drawn, temperature, min(longest, asker.max_tokens), _seed(request.seed))
-        self.batcher = asker.sampler
+        self.asker, self.batcher = asker, asker.sampler
+        # Where the client leaves to the server how it answers, it is chosen as `/ask` does.
+        self.chooses = request.temperature is None and self.n == 1 and asker.selection.candidates > 1
+        self.refusal: str | None = None
         self._head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": self.model}
 
-    def samples(self) -> list[Sample]:
+    def found(self) -> tuple[Candidate, ...]:
+        if self.chooses:
+            return (self._chosen(),)
         (found,) = self.batcher.sample([self.prompt], self.sampling, self.policy.step)
-        return found * (self.n // len(found))
+        return candidates(self.policy, found * (self.n // len(found)))
+
+    def _chosen(self) -> Candidate:
+        """Where too few agree there is no text, and `refusal` says so."""
+        how = self.asker.selection
+        found, place, confidence = self.asker.chosen(self.prompt, self.database, self.policy, how)
+        self.refusal = how.why_not(confidence) or None
+        return replace(found[place], text="" if self.refusal else found[place].text)
 
     def answer(self) -> dict[str, Any]:
-        samples = self.samples()
+        found = self.found()
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": self.policy.text(one), "refusal": None},
+                "message": {"role": "assistant", "content": one.text, "refusal": self.refusal},
                 "finish_reason": one.finish_reason,
                 "logprobs": None,
             }
-            for index, one in enumerate(samples)
+            for index, one in enumerate(found)
         ]
-        return {**self._head, "object": "chat.completion", "choices": choices, "usage": self._usage(samples)}
+        return {**self._head, "object": "chat.completion", "choices": choices, "usage": self._usage(found)}
 
     async def events(self) -> AsyncIterator[str]:
         """Server-sent events: the role, the text as it is written, why it ended."""
@@ -132,9 +148,11 @@ class Chat:
 
         def work() -> None:
             try:
+                if self.chooses:
+                    return tell(self._chosen())
                 assert isinstance(self.batcher, Batcher)
-                (samples,) = self.batcher.sample([self.prompt], self.sampling, self.policy.step, tell)
-                tell(samples[0])
+                (samples,) = self.batcher.sample([self.prompt], self.sampling, self.policy.step, heard=tell)
+                tell(candidates(self.policy, samples)[0])
             except Exception as error:
                 tell(error)
 
@@ -146,10 +164,9 @@ class Chat:
             if isinstance(item, Exception):
                 yield f"data: {json.dumps({'error': {'message': str(item), 'type': 'server_error'}})}\n\n"
                 return
-            ended = isinstance(item, Sample)
-            whole = self.policy.text(item if ended else Sample(item, [], "stop"))
-            if not ended:
-                whole = whole.rstrip("\ufffd")  # a letter whose bytes have not all come
+            ended = isinstance(item, Candidate)
+            # A letter whose bytes have not all come waits.
+            whole = item.text if ended else self.policy.text(Sample(item, [], "stop")).rstrip("\ufffd")
             if len(whole) > len(said):
                 yield self._event([_choice({"content": whole[len(said) :]})])
                 said = whole
@@ -158,20 +175,38 @@ class Chat:
         for line in self._end(item):
             yield line
 
-    def _end(self, sample: Sample) -> Iterator[str]:
-        yield self._event([_choice({}, sample.finish_reason)])
+    def _end(self, last: Candidate) -> Iterator[str]:
+        yield self._event([_choice({"refusal": self.refusal} if self.refusal else {}, last.finish_reason)])
         if self.usage_asked:
-            yield self._event([], usage=self._usage([sample]))
+            yield self._event([], usage=self._usage([last]))
         yield "data: [DONE]\n\n"
 
     def _event(self, choices: list[dict[str, Any]], **more: Any) -> str:
         chunk = {**self._head, "object": "chat.completion.chunk", "choices": choices, **more}
         return f"data: {json.dumps(chunk)}\n\n"
 
-    def _usage(self, samples: list[Sample]) -> dict[str, int]:
-        written = sum(len(one.token_ids) for one in samples)
-        read = len(self.prompt)
+    def _usage(self, found: Sequence[Candidate]) -> dict[str, int]:
+        written, read = sum(one.tokens for one in found), len(self.prompt)
         return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def dialogue(messages: Sequence[Message]) -> tuple[list[Turn], str]:
+    """Earlier turns, as benchmarks of dialogues have them, and the last question. What was not answered by a query is
+    no turn; what was answered twice, by the last one.
+
+    >>> said = [("user", "How many?"), ("assistant", "SELECT 1"), ("user", "Hm."), ("assistant", "?"), ("user", "Now?")]
+    >>> dialogue([Message(role=role, content=text) for role, text in said])
+    ([Turn(question='How many?', sql='SELECT 1')], 'Now?')
+    """
+    turns: list[Turn] = []
+    question, answered = "", ""
+    for one in messages:
+        if one.role == "user":
+            turns += [Turn(question, answered)] * bool(question.strip() and answered)
+            question, answered = one.text, ""
+        elif one.role == "assistant":
+            answered = extract_sql(one.text)
+    return turns, question
 
 
 def asked_policy(asker: Asker, name: str) -> Policy:

@@ -57,6 +57,9 @@ class Databases:
             raise Unknown(f"there is no database {name[:100]!r} here; there are {', '.join(self._paths) or 'none'}")
         return self._paths[name]
 
+    def is_upload(self, path: str) -> bool:
+        return Path(self._folder.name) in Path(path).parents
+
     def name(self, name: str) -> str:
         """The id that `path` takes."""
         self.path(name)

@@ -178,13 +178,20 @@ class Generator:
                 self._drop(old)
         return name
 
-    def sample(self, prompts: Sequence[list[int]], sampling: Sampling, step: int | None) -> list[list[Sample]]:
+    def sample(
+        self,
+        prompts: Sequence[list[int]],
+        sampling: Sampling,
+        step: int | None,
+        numbers: Sequence[int] | None = None,
+    ) -> list[list[Sample]]:
         """`sampling.n` samples for each prompt, in order, from policy version `step` (None: the base, no adapter).
 
-        Raises UserError for a prompt that leaves no room for an answer and VersionNotLoaded.
+        numbers: as `submit` takes them. Raises UserError for a prompt that leaves no room for an answer and
+        VersionNotLoaded.
         """
         ticket = f"sample {self._request_number}"
-        self.submit(ticket, prompts, sampling, step)
+        self.submit(ticket, prompts, sampling, step, numbers)
         return self.take(ticket)
 
     def submit(

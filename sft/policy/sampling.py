@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.errors import UserError
@@ -58,3 +60,13 @@ def prompt_seed(seed: int, index: int) -> int:
     """
     digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 2  # leaves room for + n below 2**63
+
+
+def prompt_number(prompt: Sequence[int]) -> int:
+    """An index for `prompt_seed` that hangs on the prompt alone: whoever asks it, and beside what others, draws the
+    same samples.
+
+    >>> prompt_number([1, 2]) == prompt_number([1, 2]) != prompt_number([2, 1])
+    True
+    """
+    return int.from_bytes(hashlib.blake2b(array("q", prompt).tobytes(), digest_size=8).digest(), "big")

@@ -18,7 +18,7 @@ from evaluation.benchmarks import Example, load_examples
 from evaluation.command import CommandLine, add_benchmark, at_least
 from evaluation.databases.sandbox import Sandbox
 from evaluation.instances.folder import Maker, in_folder, make_folder
-from rl.selection import Selector
+from rl.selection import SELECTS, Selector
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = time.perf_counter() - began
         print(f"instances: {len(groups)} databases x {args.instances} in {made:.1f} s")
         asked = candidates(examples, args.candidates)
-        for name, others in (("vote", None), ("vote_instances", in_folder(Path(folder), examples))):
+        for name in SELECTS[1:]:
             with Sandbox() as sandbox:
-                selector = Selector(sandbox.execute, others)
+                selector = Selector(sandbox.execute, in_folder(Path(folder), examples))
                 sandbox.execute([(examples[0].database, "SELECT 1")])  # the child is up
                 began = time.perf_counter()
                 for example, found in zip(examples, asked, strict=True):
-                    selector.choose(example.database, found)
+                    selector.choose(example.database, found, name)
                 print(f"{name}: {len(examples) / (time.perf_counter() - began):.1f} questions per second")
     return 0
 

@@ -5,19 +5,29 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from evaluation.benchmarks import load_examples
+from evaluation.benchmarks.layout import Turn
 from evaluation.databases.sandbox import Sandbox
 from evaluation.errors import UserError
+from evaluation.instances.folder import Cached
 from graph.answer import extract_sql
 from rl import ask, policies, predict, wire
-from rl.asker import SHOWN, Asker, Candidate, candidates
+from rl.asker import SHOWN, Asker, candidates
 from rl.policies import Policies
+from rl.selection import GREEDY, Selection, Selector
+from rl.serve.app import Parts, application
+from rl.serve.batcher import Batcher
+from rl.serve.chat import Chat, ChatRequest
+from rl.serve.databases import Databases
+from rl.serve.feedback import Feedback
 from sft.policy.sampling import Sample
 from tests.conftest import ROOT
 
@@ -35,31 +45,94 @@ def started() -> Iterator[Policies]:
 
 @pytest.fixture
 def asker(started: Policies) -> Iterator[Asker]:
-    with Sandbox(SHOWN) as sandbox:
-        yield Asker(started, sandbox.execute, max_tokens=64)
+    with Sandbox(SHOWN) as sandbox, Sandbox() as voting:
+        yield Asker(started, sandbox.execute, Selector(voting.execute, Cached(2)), max_tokens=64)
 
 
-def test_what_is_served_is_what_was_evaluated(started: Policies, asker: Asker) -> None:
-    argv = ["--model", policies.BUNDLED, "--benchmark", "tiny", "--out", "unused.jsonl", "--max-tokens", "64"]
-    rows = predict._predict(started, predict._encode(EXAMPLES, started.default), predict._parser().parse_args(argv))
+VOTE = ("--candidates", "4", "--select", "vote")
+INSTANCES = ("--candidates", "3", "--select", "vote_instances", "--instances", "2", "--abstain-below", "0.6")
+
+
+@pytest.mark.parametrize("options", [(), VOTE, INSTANCES])
+def test_evaluation_the_terminal_and_the_api_choose_the_same(
+    options: tuple[str, ...], started: Policies, asker: Asker, tmp_path: Path
+) -> None:
+    argv = [
+        "--model",
+        policies.BUNDLED,
+        "--benchmark",
+        "tiny",
+        "--out",
+        str(tmp_path / "p.jsonl"),
+        "--max-tokens",
+        "64",
+    ]
+    args = predict._parser().parse_args([*argv, *options])
+    predict._check(args)
+    rows = predict._predict(started, predict._encode(EXAMPLES, started.default), args)
+    asker.selection = args.selection
     answers = [asker.ask(example.question, example.database, example.evidence) for example in EXAMPLES]
     assert [answer.sql for answer in answers] == [row["sql"] for row in rows]
     assert len({answer.candidates[0].text for answer in answers}) > 6  # the model did write something
+    if not options:
+        return
+    assert [round(answer.confidence or 0.0, 4) for answer in answers] == [row["confidence"] for row in rows]
+    assert [[one.sql for one in answer.candidates[1:]] for answer in answers] == [row["samples"] for row in rows]
+    databases = Databases(sorted({Path(example.database) for example in EXAMPLES}))
+    batcher = Batcher(started.generator)
+    asker.sampler, asker.selection = batcher, GREEDY
+    app = application(Parts(asker, batcher, databases, Feedback(None)))
+    how = {"candidates": len(answers[0].candidates), "select": args.select, "abstain_below": args.abstain_below or 0}
+    with TestClient(app, base_url="http://localhost") as client:
+        for example, answer in list(zip(EXAMPLES, answers, strict=True))[::-2]:  # in another order than evaluation
+            asked = {"question": example.question, "evidence": example.evidence, "database": example.db_id, **how}
+            found = client.post("/ask", json=asked).json()
+            assert (found["sql"], found["chosen"]) == (answer.sql, answer.place)
+            assert [one["sql"] for one in found["candidates"]] == [one.sql for one in answer.candidates]
+            assert (found["status"], found["rows"]) == (
+                answer.execution.status,
+                wire.execution(answer.execution)["rows"],
+            )
+    batcher.close()
 
 
-def test_the_selection_sees_every_candidate_executed_and_its_choice_is_the_answer(started: Policies) -> None:
-    seen: list[list[Candidate]] = []
+def test_an_answer_that_too_few_candidates_agree_on_is_withheld_in_words(asker: Asker) -> None:
+    asker.selection = Selection(candidates=4, select="vote", abstain_below=1.0, temperature=2.0)
+    answers = [asker.ask(example.question, example.database) for example in EXAMPLES[:3]]
+    unsure = next(one for one in answers if one.confidence is not None and one.confidence < 1)
+    assert (unsure.sql, unsure.execution.status, unsure.execution.rows) == ("", "error", ())
+    assert "no answer: the confidence is 0." in unsure.execution.error
+    assert all(one.execution is not None for one in unsure.candidates)
 
-    def last(found: Sequence[Candidate]) -> int:
-        seen.append(list(found))
-        return len(found) - 1
 
-    with Sandbox(SHOWN) as sandbox:
-        asker = Asker(started, sandbox.execute, select=last, max_tokens=32, samples=3)
-        answer = asker.ask(EXAMPLES[0].question, EXAMPLES[0].database)
-    assert len(answer.candidates) == 4 and answer.chosen == 3 and len(seen) == 1
-    assert all(one.execution is not None for one in seen[0])
-    assert answer.sql == seen[0][3].sql and answer.execution == seen[0][3].execution
+def test_earlier_turns_stand_in_the_prompt_as_benchmarks_of_dialogues_have_them(
+    started: Policies, asker: Asker
+) -> None:
+    example = replace(EXAMPLES[0], history=(Turn("How many rows?", "SELECT 1"), Turn("And now?", "SELECT 2")))
+    policy = started.default
+    ids, kept = asker.prompt(example.question, example.database, example.evidence, policy, example.history)
+    assert ids == policy.prompt(example) != policy.prompt(EXAMPLES[0]) and kept == example.history
+    many = [Turn(f"Question {number}? " + "why " * 60, "SELECT 1") for number in range(30)]
+    ids, kept = asker.prompt(example.question, example.database, "", policy, many)
+    assert (
+        policy.encoder.fits(ids) and 0 < len(kept) < 30 and list(kept) == many[-len(kept) :]
+    )  # the last ones have room
+
+
+def test_a_chat_goes_on_from_its_earlier_turns(started: Policies, asker: Asker) -> None:
+    example = EXAMPLES[0]
+    databases = Databases([Path(example.database)])
+
+    def prompt(*said: tuple[str, str]) -> list[int]:
+        messages = [{"role": role, "content": text} for role, text in said]
+        return Chat(ChatRequest.model_validate({"messages": messages}), asker, databases).prompt
+
+    asked, answered = ("user", "How many rows?"), ("assistant", "```sql\nSELECT 1;\n```")
+    last = ("user", example.question)
+    whole = replace(example, evidence="", history=(Turn("How many rows?", "SELECT 1"),))
+    assert prompt(("system", "Be brief."), asked, answered, last) == started.default.prompt(whole)
+    alone = started.default.prompt(replace(example, evidence=""))
+    assert prompt(last) == prompt(asked, last) == prompt(asked, ("assistant", "I do not know."), last) == alone
 
 
 def test_an_answer_has_the_keys_that_programs_read(asker: Asker) -> None:
@@ -101,6 +174,9 @@ def test_a_dialogue_keeps_its_history_and_says_why(asker: Asker) -> None:
     assert table in talk.reply("\\schema")
     assert "n\n-" in talk.reply(f'\\run SELECT count(*) AS n FROM "{table}"') and talk.sql.startswith("SELECT count")
     assert talk.reply("\\run").endswith("(1 row)")
+    talk.turns = 1
+    talk.reply("And how many?")
+    assert f"Earlier question: {example.question}" in talk.reply("\\why") or not sql
     assert talk.reply(f'\\run DELETE FROM "{table}"').startswith("refused: not allowed")
     assert talk.reply("\\x").startswith("there is no \\x") and talk.reply(" " * 3 + "\x00" * 9)
     assert "\\run SQL" in talk.reply("\\help")

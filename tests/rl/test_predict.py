@@ -121,7 +121,7 @@ def test_bad_input_is_told_before_the_engine_starts_and_nothing_is_written(
     refused("no-such-model", (), path="./no-such-model")
     refused("no-such-adapter must be an existing folder", ("--adapter", "no-such-adapter"))
     refused("--temperature", ("--temperature", "0.5"))
-    refused("needs --candidates of at least 2, got 1", ("--select", "vote", "--candidates", 1))
+    refused("needs at least 2 candidates to choose among, got 1", ("--select", "vote", "--candidates", 1))
     refused("--instances needs --select vote_instances", ("--candidates", 4, "--select", "vote", "--instances", 2))
     refused("leave --samples out", ("--candidates", 4, "--samples", 3))
     refused("a greedy answer has no confidence", ("--abstain-below", 0.5))

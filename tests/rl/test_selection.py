@@ -1,9 +1,12 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from evaluation.databases.sandbox import Execution
-from rl.selection import Signature, canonical, choose, signature, threshold, vote
+from evaluation.databases.sandbox import Execution, Request
+from evaluation.errors import UserError
+from rl.selection import Chosen, Selection, Selector, Signature, canonical, choose, signature, threshold
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,6 @@ class One:
     sql: str
     log_prob: float = -1.0
     tokens: int = 1
-    execution: Execution | None = None
 
 
 def rows(*cells: object) -> Execution:
@@ -95,9 +97,32 @@ def test_texts_that_mean_one_query_are_one() -> None:
     assert canonical("not  SQL (") == "not SQL ("
 
 
-def test_the_asker_may_vote() -> None:
-    candidates = [One("SELECT x", execution=ERROR), One("SELECT a FROM t", execution=rows(1)), One("")]
-    assert vote(candidates) == 1
+def test_a_selector_runs_each_query_once_and_looks_at_instances_only_where_they_vote() -> None:
+    asked: list[Request] = []
+
+    def execute(requests: Sequence[Request]) -> list[Execution]:
+        asked.extend(requests)
+        return [ERROR if "x" in sql else rows(int(file == "other") if "b" in sql else 0) for file, sql in requests]
+
+    selector = Selector(execute, {"own": ("other",)})
+    found = [One("SELECT x"), One("SELECT a"), One("SELECT b", -0.5), One("SELECT b", -0.5), One("")]
+    choice, executions = selector.choose("own", found, "vote")
+    assert (choice, [one.status for one in executions]) == (Chosen(2, 0.6), ["error", "ok", "ok", "ok", "error"])
+    assert asked == [("own", "SELECT x"), ("own", "SELECT a"), ("own", "SELECT b")]
+    assert selector.choose("own", found, "vote_instances")[0] == Chosen(2, 0.4)  # a and b part on the other one
+    assert selector.choose("own", found, "greedy")[0].place == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"select": "vote"}, "at least 2 candidates to choose among, got 1"),
+        ({"candidates": 3, "abstain_below": 0.5}, "a greedy answer has no confidence"),
+    ],
+)
+def test_a_selection_that_cannot_be_is_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Selection(**given)
 
 
 def test_a_threshold_keeps_the_answers_that_are_right_often_enough() -> None:

@@ -111,7 +111,8 @@ function card(question, database, answer) {
   const actions = element("div", { class: "actions" },
     element("button", { type: "button", onclick: run, title: "Ctrl+Enter" }, "Run"), ...thumbs(question, database, answer, sql));
   show(result, answer);
-  const seconds = element("small", {}, `${answer.seconds.toFixed(2)} s`);
+  const agreed = answer.confidence === undefined ? "" : `, confidence ${Math.round(100 * answer.confidence)} %`;
+  const seconds = element("small", {}, `${answer.seconds.toFixed(2)} s${agreed}`);
   return element("article", { class: "card" }, element("h3", {}, answer.policy, " ", seconds), sql, actions, result,
     ...others(answer, sql));
 }
