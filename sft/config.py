@@ -93,7 +93,7 @@ class RunConfig(Settings):
     seed: int = Field(0, ge=0, lt=2**31, description="start of all that is random")
     overwrite: bool = Field(False, description="replace an earlier run of the same name")
     report_to: tuple[Literal["trackio", "wandb", "mlflow"], ...] = Field(
-        (), description="trackers, by their own packages, that get the figures beside TensorBoard"
+        (), strict=False, description="trackers, by their own packages, that get the figures beside TensorBoard"
     )
 
     @property

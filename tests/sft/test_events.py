@@ -32,7 +32,7 @@ def test_a_tracker_that_is_not_installed_is_one_clear_error(tmp_path: Path, monk
         check_outputs(RunConfig(dir=str(tmp_path), report_to=("mlflow",)))
     check_outputs(RunConfig(dir=str(tmp_path)))
     with pytest.raises(ValueError, match="'trackio', 'wandb' or 'mlflow'"):
-        RlConfig.model_validate({"run": {"report_to": ["visdom"]}}, strict=False)
+        RlConfig.model_validate({"run": {"report_to": ["visdom"]}})
 
 
 def test_a_tracker_that_fails_does_not_end_the_run(
