@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from evaluation.benchmarks import Example, load_split
 from evaluation.databases.sandbox import Limits
 from evaluation.errors import UserError
+from evaluation.instances.folder import Cached
 from evaluation.judge import Gold as GoldAnswer
 from evaluation.judge import Judge, Verdict
 from graph.introspect import schema_from_sqlite
@@ -20,6 +21,7 @@ from graph.writer import PromptStyle, PromptWriter
 from rl.view.files import read_json
 from sft import finished
 
+INSTANCES = 3  # of a database, on which answers are tried that are right on it
 Key = tuple[str, str, str]  # benchmark, split, data directory
 
 
@@ -35,6 +37,7 @@ class Databases:
         self._reading: dict[Key, threading.Thread] = {}
         self._lock, self._judging = threading.Lock(), threading.Lock()
         self._judge = Judge(Limits())
+        self._instances = Cached(INSTANCES)
 
     def known(self, run: Path, split: str, wait: bool = False) -> Mapping[str, Example]:
         """The examples of a run's benchmark by id; while they are read, none, unless `wait`."""
@@ -62,6 +65,11 @@ class Databases:
         with self._judging:
             verdict = self._judge.judge([(example, sql)])[0]
             return self._judge.golds([example])[0], verdict
+
+    def lucky(self, items: Sequence[tuple[Example, str]]) -> list[bool]:
+        """Of each answer that is right on its database, whether it is wrong on an instance of it."""
+        with self._judging:
+            return [bool(shown) for shown in self._judge.shown_wrong(items, self._instances)]
 
     def close(self) -> None:
         with self._judging:

@@ -18,6 +18,7 @@ from rl.view.steps import (
     Missing,
     answers_of,
     group_page,
+    luck_page,
     question_page,
     questions_page,
     rows_page,
@@ -47,6 +48,7 @@ class Pages:
                 (f"{run}/log", lambda slug: log_page(self.place(slug))),
                 (f"{run}/ablation", lambda slug: ablation_page(self.place(slug))),
                 (f"{run}/{step}", self._step),
+                (f"{run}/{step}/luck", self._luck),
                 (f"{run}/{step}/{group}", self._group),
                 (f"{run}/{step}/{group}/schema", self._group_schema),
                 (rf"{run}/{step}/{group}/rows/(\d{{1,6}})", self._group_rows),
@@ -96,6 +98,10 @@ class Pages:
         if int(step) not in index.steps and int(step) not in index.damaged:
             index.add(int(step))
         return step_page(place, index, int(step), self.databases) | {"indexed": indexed}
+
+    def _luck(self, slug: str, step: str) -> Page:
+        place, index = self._at(slug, step)
+        return luck_page(place, index, int(step), self.databases)
 
     def _group(self, slug: str, step: str, group: str) -> Page:
         place, index = self._at(slug, step)

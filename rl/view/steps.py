@@ -62,6 +62,31 @@ def _question(index: Index, number: int, example: Example | None) -> dict[str, A
     }
 
 
+def luck_page(place: Place, index: Index, step: int, databases: Databases) -> dict[str, Any]:
+    """Of each group with right answers, how many of them are wrong on an instance of its database: same schema, other
+    rows. {"why_not"} where the databases are not at hand."""
+    groups = index.steps.get(step, [])
+    if not groups:
+        raise Missing(f"{place.name} has no samples of step {step}")
+    known = databases.known(place.path, "train", wait=True)
+    asked: list[tuple[int, Example, str, int]] = []
+    for number, group in enumerate(groups):
+        question = index.questions[group.question]
+        example = known.get(question.id)
+        if group.right and example is not None and example.gold_sql[:LONGEST_TEXT] == question.gold:
+            columns = read(step_files(place.path)[step], ("sql", "verdict"), group.first, group.count)
+            answers = zip(columns["sql"], columns["verdict"], strict=True)
+            counted = Counter(sql for sql, verdict in answers if is_right(verdict))
+            asked += [(number, example, sql, count) for sql, count in counted.items()]
+    if not asked:
+        return {"why_not": databases.why_not(place.path, "train") if not known else "no answer of this step is right"}
+    lucky: dict[int, int] = {number: 0 for number, *_ in asked}
+    shown = databases.lucky([(example, sql) for _, example, sql, _ in asked])
+    for (number, _, _, count), wrong in zip(asked, shown, strict=True):
+        lucky[number] += count * wrong
+    return {"lucky": list(lucky.items())}
+
+
 def group_page(place: Place, index: Index, step: int, number: int, databases: Databases) -> dict[str, Any]:
     """Question, gold, prompt, and the answers, equal ones together."""
     group, question = _group(place, index, step, number)
@@ -82,7 +107,6 @@ def group_page(place: Place, index: Index, step: int, number: int, databases: Da
         "prompt": tokens.text_of(place.path, rows[0]["prompt_ids"])[:LONGEST_TEXT] if rows else "",
         "answers": answers[:MOST_ANSWERS],
         "left_out": max(0, len(answers) - MOST_ANSWERS),
-        "turns": "turns" in columns,
     }
 
 
@@ -110,6 +134,7 @@ def _answer(place: Place, gold: str, same: list[dict[str, Any]], more: list[str]
         "policy_step": first["policy_step"],
         "ended": first["finish_reason"],
         "tokens": _tokens(place, first),
+        "before": [str(sql)[:LONGEST_TEXT] for sql in first.get("before") or ()],
     }
 
 

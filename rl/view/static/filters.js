@@ -2,7 +2,7 @@
 "use strict";
 (function (R) {
   const { h } = R;
-  const chosen = (R.chosen = { text: "", verdict: "", signal: "", database: "", hardness: "", tables: "", change: "", since: "", sort: "" });
+  const chosen = (R.chosen = { text: "", verdict: "", signal: "", database: "", hardness: "", tables: "", luck: "", change: "", since: "", sort: "" });
   const share = (row) => (row.count ? row.right / row.count : row.history && row.history.length ? row.history[row.history.length - 1][1] : null);
   R.share = share;
 
@@ -21,6 +21,7 @@
     text: (row, value) => R.searched(row).includes(value.toLowerCase().replace(/\s+/g, " ")),
     verdict: (row, value) => Object.keys(row.verdicts || {}).includes(value) || Object.values(row.stages || {}).some((one) => one.status === value),
     signal: (row, value) => (row.count === undefined ? true : value === "signal" ? row.signal : value === "right" ? row.right === row.count : value === "wrong" ? row.right === 0 : !row.signal),
+    luck: (row, value) => (value === "lucky" ? lucky(row) > 0 : value === "earned" ? row.right > 0 && lucky(row) === 0 : true),
     database: (row, value) => row.database === value,
     hardness: (row, value) => row.hardness === value,
     tables: (row, value) => (value === "3" ? row.tables >= 3 : String(row.tables) === value),
@@ -30,6 +31,9 @@
       return old !== null && now !== null && (value === "fixed" ? now > old : value === "regressed" ? now < old : value === "never" ? now === 0 : now === 1);
     },
   };
+  // Judged so in the run, or found so when its step was checked.
+  const lucky = (row) => ((row.verdicts || {}).lucky || 0) + (row.lucky || 0);
+  R.lucky = lucky;
   function dev(row, value) {
     const right = Object.values(row.stages).map((one) => one.right), [first, last] = [row.stages.sft ? row.stages.sft.right : right[0], right[right.length - 1]];
     return { fixed: !first && last, regressed: first && !last, never: !right.some(Boolean), always: first && last }[value];
@@ -64,6 +68,7 @@
       input("text", "Text in question or gold", "search", "15em"),
       select("verdict", "Verdict", same(values(rows, (row) => [...Object.keys(row.verdicts || {}), ...Object.values(row.stages || {}).map((one) => one.status)]))),
       rows.some((row) => row.count !== undefined) && select("signal", "Group", [["signal", "right and wrong"], ["none", "no signal"], ["wrong", "none right"], ["right", "all right"]]),
+      rows.some((row) => lucky(row) > 0 || row.lucky === 0) && select("luck", "Right answers", [["lucky", "some by luck"], ["earned", "none by luck"]]),
       select("database", "Database", same(values(rows, (row) => row.database))),
       select("hardness", "Hardness or kind", same(values(rows, (row) => row.hardness))),
       select("tables", "Tables in gold", [["1", "1"], ["2", "2"], ["3", "3 or more"]]),

@@ -61,7 +61,8 @@
     const facts = [["verdict", R.badge(answer.verdict, answer.right)], answer.reward !== undefined && ["reward", R.number(answer.reward)], answer.advantage !== undefined && ["advantage", R.number(answer.advantage)],
       ...Object.entries(answer.parts).map(([part, value]) => [part, R.number(value)]), answer.samples && ["samples", answer.samples.join(", ")],
       answer.policy_step !== undefined && answer.policy_step !== null && ["sampled by policy", String(answer.policy_step)], answer.ended && ["ended by", answer.ended], answer.sampled !== undefined && answer.sampled !== null && ["right when sampled", R.percent(answer.sampled)]].filter(Boolean);
-    return [R.facts(facts), answer.error ? h("div.note", {}, R.text(answer.error)) : "", h("h3", {}, "By clause"), answer.sql ? R.diff(answer.diff) : h("p", {}, "There is no SQL in this answer."),
+    return [R.facts(facts), answer.error ? h("div.note", {}, R.text(answer.error)) : "", ...(answer.before && answer.before.length ? [h("h3", {}, "Earlier turns"), h("ol", {}, answer.before.map((sql) => h("li", {}, h("code.sql", {}, R.text(sql)))))] : []),
+      h("h3", {}, "By clause"), answer.sql ? R.diff(answer.diff) : h("p", {}, "There is no SQL in this answer."),
       h("h3", {}, "Rows"), rows, answer.tokens.length ? [h("h3", {}, "Tokens"), tokenStrip(answer.tokens)] : ""].flat();
   }
 

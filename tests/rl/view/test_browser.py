@@ -13,6 +13,7 @@ import pytest
 from evaluation.benchmarks import load_examples
 from rl.view.__main__ import main
 from tests.rl.view.fabricate import fabricate, rollouts
+from tests.rl.view.test_pages import lucky_run
 
 Served = Callable[..., str]
 WIDTHS = (1280, 390)
@@ -139,6 +140,48 @@ def test_filters_find_what_became_better_and_stay_from_page_to_page(page: Any, s
     assert page.input_value("#f-change") == "fixed"
     page.click("text=Clear")
     page.wait_for_selector("text=4 of 4")
+
+
+def test_each_filter_of_a_step_leaves_the_groups_that_it_names(page: Any, served: Served, runs: Path) -> None:
+    """At step 3, 3, 4, 0 and 1 of 4 samples are right, see `fabricate`."""
+    url = served(runs)
+    settled(page, f"{url}#/runs/small/questions")
+    settled(page, f"{url}#/runs/small/steps/3")
+    page.wait_for_selector("#f-hardness option:nth-child(2)", state="attached", timeout=20_000)
+    shown = "document.querySelectorAll('main tbody tr').length"
+    names = {
+        name: page.locator(f"#f-{name} option").evaluate_all("all => all.slice(1).map(one => one.value)")
+        for name in ("verdict", "signal", "database", "hardness", "tables", "change")
+    }
+    counts: dict[str, dict[str, int]] = {}
+    for name, values in names.items():
+        for value in values:
+            page.select_option(f"#f-{name}", value)
+            counts.setdefault(name, {})[value] = page.evaluate(shown)
+        page.select_option(f"#f-{name}", "")
+    assert counts["signal"] == {"signal": 2, "none": 2, "wrong": 1, "right": 1}
+    assert counts["verdict"] == {"correct": 3, "error": 2, "wrong": 3}
+    assert all(sum(counts[name].values()) == 4 for name in ("database", "hardness", "tables"))
+    assert counts["change"]["never"] == 1 == counts["change"]["always"]
+    page.select_option("#f-sort", "worst")
+    assert page.inner_text("main tbody tr:nth-child(1) td:nth-child(2)") == "0 of 4"
+    page.select_option("#f-sort", "best")
+    assert page.inner_text("main tbody tr:nth-child(1) td:nth-child(2)") == "4 of 4"
+    page.click("text=Clear")
+
+
+def test_right_answers_that_are_luck_can_be_found_and_filtered(
+    page: Any, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLSQL_CACHE", str(tmp_path / "cache"))
+    lucky_run(tmp_path / "runs" / "small")
+    settled(page, served(tmp_path / "runs") + "#/runs/small/steps/1")
+    page.click("text=Check for luck")
+    page.wait_for_selector("text=2 by luck", timeout=30_000)
+    page.select_option("#f-luck", "earned")
+    page.wait_for_selector("text=0 of 1")
+    page.select_option("#f-luck", "lucky")
+    page.wait_for_selector("text=1 of 1")
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow) if k == "huge" else k for k in HOSTILE])

@@ -1,8 +1,12 @@
 """What the pages say of a run whose figures are known: see `fabricate`."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evaluation.benchmarks import load_examples
@@ -10,6 +14,7 @@ from evaluation.sql_diff import tables_named
 from rl.view.files import as_json
 from rl.view.pages import Pages
 from rl.view.steps import Missing
+from tests.rl.view.fabricate import fabricate, rollouts
 
 
 def test_the_table_of_runs(pages: Pages) -> None:
@@ -66,6 +71,45 @@ def test_a_step_has_its_groups_and_their_past(pages: Pages) -> None:
     assert pages.get("runs/small/steps/2")["groups"][0]["history"] == [[2, 2 / 4]]
     # a sample that is not right is wrong, the third one does not run
     assert page["groups"][2]["verdicts"] == {"wrong": 3, "error": 1}
+
+
+def lucky_run(folder: Path) -> Path:
+    """One step of one question, whose first right answer is gold and whose second is the number that gold returns."""
+    example = next(e for e in load_examples("tiny", "train") if e.gold_sql.startswith("SELECT COUNT(*) FROM"))
+    with closing(sqlite3.connect(example.database)) as connection:
+        (number,) = connection.execute(example.gold_sql).fetchone()
+    run = fabricate(folder, steps=1, questions=1, samples=4)
+    table = rollouts([example], 1, 4)
+    texts = {"sql": [example.gold_sql, *[f"SELECT {number}"] * 2, "SELECT 0"], "verdict": ["correct"] * 3 + ["wrong"]}
+    for name, values in texts.items():
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, pa.string()))
+    pq.write_table(table, run / "rollouts" / "step_000001.parquet")
+    return run
+
+
+def test_right_answers_of_a_step_are_tried_on_other_rows_when_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLSQL_CACHE", str(tmp_path / "cache"))
+    lucky_run(tmp_path / "runs" / "small")
+    pages = Pages([tmp_path / "runs"])
+    assert pages.get("runs/small/steps/1/luck") == {"lucky": [(0, 2)]}
+    with pytest.raises(Missing):
+        pages.get("runs/small/steps/7/luck")
+    pages.close()
+
+
+def test_earlier_turns_of_an_answer_are_shown(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "small", steps=1, questions=1, samples=2)
+    path = run / "rollouts" / "step_000001.parquet"
+    turns = pa.array([["SELECT 1", "SELECT 2"], []], pa.list_(pa.string()))
+    pq.write_table(pq.read_table(path).append_column("before", turns).append_column("turns", [[3, 1]]), path)
+    pages = Pages([tmp_path])
+    answers = pages.get("runs/small/steps/1/groups/0")["answers"]
+    assert {tuple(answer["before"]): answer["parts"]["turns"] for answer in answers} == {
+        ("SELECT 1", "SELECT 2"): 3, (): 1,
+    }  # fmt: skip
+    pages.close()
 
 
 def test_equal_answers_are_one_with_its_reward_and_tokens(pages: Pages) -> None:
