@@ -16,7 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from evaluation.instances.contents import Contents, Link, Places, Row, Table, changed, reference  # noqa: E402
+from evaluation.instances.contents import Contents, Link, Places, Row, Table, reference  # noqa: E402
+from evaluation.instances.kinds import changed  # noqa: E402
 from graph.confined import Settings, end_after, serve  # noqa: E402
 from graph.database import DatabaseError, open_database, quoted, shadow_tables  # noqa: E402
 from graph.guard import Clock  # noqa: E402
@@ -62,7 +63,8 @@ class Source:
         order = parents_first(list(self.names), links)
         rows, self.total = self._rows(order, links, most)
         tables = {low: Table(tuple(c.lower() for c in self.columns[low]), unique[low], rows[low]) for low in order}
-        links += [link for join in joins if (link := joined(tables, join)) and link not in links]
+        said = [link for join in joins if (link := joined(tables, join))]
+        links += [link for link in said if link not in links and link.turned not in links]
         order = parents_first(order, links)
         self.contents = Contents({low: tables[low] for low in order}, tuple(links), near)
 

@@ -20,15 +20,15 @@ from typing import Any
 from evaluation.benchmarks import Example
 from evaluation.databases.files import cache_directory
 from evaluation.errors import UserError
-from evaluation.instances.contents import KINDS
 from evaluation.instances.hints import Hints, hints
+from evaluation.instances.kinds import KINDS
 from graph.database import DatabaseError, identity
 from graph.process import Process, timed_out
 from graph.reader import check_database
 
 log = logging.getLogger(__name__)
 CHILD = Path(__file__).with_name("child.py")
-VERSION = 1  # of what is made from a database, its golds and a seed
+VERSION = 2  # of what is made from a database, its golds and a seed
 MOST_ROWS = 200_000  # of a database that is copied whole
 MOST_BYTES = 256 * 2**20  # of the database file that lies first in its folder
 _SETTINGS = {
