@@ -29,6 +29,7 @@ class RolloutConfig(Settings):
     max_tokens: int = Field(96, ge=1, description="longest answer, tokens")
     advantage: Estimator = Field("grpo", description="advantage estimator")
     staleness: int = Field(0, ge=0, le=8, description="updates that the sampling policy may lag behind")
+    replay: ReadFile = Field("", description="dpo, ipo: folder of a run whose samples are learned from; none are drawn")
 
     @model_validator(mode="before")
     @classmethod
@@ -181,6 +182,15 @@ class RlConfig(Settings):
             needs = f"algorithm = {self.algorithm!r} needs learner.teacher: an adapter on the same base, or a model of "
             idle = f"learner.teacher is not read by algorithm = {self.algorithm!r}: set algorithm=opd, or leave it out"
             raise ValueError(idle if self.learner.teacher else f"{needs}the same tokenizer")
+        return self
+
+    @model_validator(mode="after")
+    def _replay_is_for_any_policys_samples(self) -> RlConfig:
+        if self.rollout.replay and not algorithm(self.algorithm).offline:
+            raise ValueError(
+                f"rollout.replay is for algorithm = dpo or ipo; {self.algorithm or 'the policy gradient'!r} learns "
+                "from samples of its own policy"
+            )
         return self
 
     @model_validator(mode="after")

@@ -59,6 +59,11 @@ class Rewards(Protocol):
         """Its groups with K rewards each, from executing the SQL."""
 
 
+class Replayed(Protocol):
+    def draw(self, step: int) -> list[Group]:
+        """Groups of an earlier run for `step`, with their rewards."""
+
+
 class Watch(Protocol):
     def record(self, step: int, batch: Batch, metrics: dict[str, float]) -> None:
         """Writes the step's metrics and rollouts."""
@@ -79,6 +84,7 @@ class Recipe:
 
     refills: up to so many times a step draws again, until as many groups as one draw holds have a signal (DAPO's
     dynamic sampling); the groups without one stay in the figures. staleness: updates that a sample may lag behind.
+    replay: where samples come from, if none are drawn.
     """
 
     questions: Questions
@@ -89,6 +95,7 @@ class Recipe:
     environment: Environment = AnswerOnce()
     refills: int = 0
     staleness: int = 0
+    replay: Replayed | None = None
 
 
 class StaleSamples(RuntimeError):
@@ -100,7 +107,8 @@ def train(steps: range, recipe: Recipe) -> None:
     policy, watch = recipe.policy, recipe.watch
     for step, batch in ahead(steps, recipe):
         for groups in batch:
-            check_age(groups, step, recipe.staleness)
+            if recipe.replay is None:
+                check_age(groups, step, recipe.staleness)
             policy.learn(groups, step)
         metrics = policy.update(step) | policy.publish(step)
         watch.record(step, batch, metrics)
@@ -122,6 +130,9 @@ def ahead(steps: range, recipe: Recipe) -> Iterator[tuple[int, Batch]]:
 
 def collect(step: int, version: int, recipe: Recipe) -> Iterator[Part]:
     """The groups of a step, sampled by the policy after step `version`, part by part."""
+    if recipe.replay is not None:
+        yield Part(recipe.algorithm.credit(recipe.replay.draw(step)))
+        return
     parts, signals = 1 if recipe.algorithm.whole_step else PARTS, 0
     for refill in range(1 + recipe.refills):
         questions = recipe.questions.draw(step, refill)

@@ -23,7 +23,7 @@ from evaluation import console
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
 from evaluation.stop import keeps
-from rl import teacher
+from rl import replay, teacher
 from rl.config import RlConfig
 from rl.memory import require_disk
 from rl.run_and_repair import AgentConfig
@@ -42,7 +42,7 @@ OUTPUTS = (
 MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("steps", "run", "engine", "evaluation", "checkpoint", "alarm"), True),
     **dict.fromkeys(("init_adapter", "sft_metrics"), True),
-    "data": {"checked"}, "reward": {"workers"}, "learner": {"ranks", "timeout_s", "teacher"},
+    "data": {"checked"}, "rollout": {"replay"}, "reward": {"workers"}, "learner": {"ranks", "timeout_s", "teacher"},
 }  # fmt: skip
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
 LATER = (
@@ -150,6 +150,7 @@ def identity_of(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
         data.update(repr((example.id, example.question, example.gold_sql)).encode())
     adapter = read_adapter(Path(config.init_adapter)).digest if config.init_adapter else ""
     digests = {"training data": data.hexdigest()[:16], "init_adapter": adapter[:16]}
+    digests |= {"replay": replay.digest(Path(config.rollout.replay))[:16]} if config.rollout.replay else {}
     digests |= {"teacher": teacher.digest(config.learner.teacher)[:16]} if config.learner.teacher else {}
     return {key: json.dumps(value) for key, value in known.items()} | {"run.seed": str(config.run.seed)} | digests
 

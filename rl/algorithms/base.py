@@ -30,7 +30,7 @@ class Algorithm:
     neither the file nor the command line does. source: where it was published. together: the loss compares the episodes
     of a group, which so are in one micro-batch. critic: the learner makes advantages of rewards, by values. teacher:
     the loss reads log-probabilities of `learner.teacher`. means: metrics of `loss` that are divided by the step's
-    `size`.
+    `size`. offline: samples of any policy will do, whenever they were drawn.
     """
 
     name: ClassVar[str] = ""
@@ -41,6 +41,7 @@ class Algorithm:
     together: ClassVar[bool] = False
     critic: ClassVar[bool] = False
     teacher: ClassVar[bool] = False
+    offline: ClassVar[bool] = False
     means: ClassVar[tuple[str, ...]] = ()
 
     rollout: RolloutConfig

@@ -1,4 +1,4 @@
-"""DPO and IPO on pairs of right and wrong answers to the same question, fresh each step.
+"""DPO and IPO on pairs of right and wrong answers to the same question, fresh or of an earlier run (`rl/replay.py`).
 
     margin = Σ (log π − log π_ref) of the right answer − the same of the wrong one
     DPO    −log σ(β · margin)                        arXiv 2305.18290
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class Dpo(Algorithm):
-    name, title = "dpo", "DPO, online"
+    name, title = "dpo", "DPO"
     summary = "the right answer of a pair above the wrong one, measured from the frozen adapter that RL starts from"
     source = "arXiv 2305.18290"
     together = True
+    offline = True
     means = ("margin", "pairs_right")
 
     @property
@@ -88,7 +89,7 @@ class Dpo(Algorithm):
 
 
 class Ipo(Dpo):
-    name, title = "ipo", "IPO, online"
+    name, title = "ipo", "IPO"
     summary = "as DPO, but the margin is drawn to 1/(2β) and not beyond: pairs are not driven apart without end"
     source = "arXiv 2310.12036"
 

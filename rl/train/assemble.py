@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from cluster.actor import Handle, spawn
 from cluster.places import Places, reserved
@@ -24,6 +25,7 @@ from rl.memory import adapter_rank, live_versions, require_gpu_or_small
 from rl.placement import ENGINE, LEARNER, Placement, engine_environment, learner_environment, place
 from rl.policy import EnginePolicy
 from rl.questions import ShuffledQuestions
+from rl.replay import Replay, read
 from rl.reward import RewardWorker, self_test
 from rl.rewards import PooledRewards, reward_pool
 from rl.run import Run
@@ -81,7 +83,16 @@ def _recipe(
         policy.environment,
         config.rollout.refills,
         config.rollout.staleness,
+        _replayed(config),
     )
+
+
+def _replayed(config: RlConfig) -> Replay | None:
+    if not config.rollout.replay:
+        return None
+    made = Replay(read(Path(config.rollout.replay)), config.rollout.questions)
+    print(f"{config.rollout.replay}: pairs in {len(made.groups)} groups, {made.without} without contrast", flush=True)
+    return made
 
 
 def slots(config: RlConfig) -> int:
