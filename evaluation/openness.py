@@ -7,7 +7,7 @@ a row when there was a choice, or an inner query whose own ties are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -44,10 +44,11 @@ def doubts(sql: str) -> Doubts:
     tree = parse(sql)
     if tree is None:
         return Doubts(always=True)
-    head = _head(tree)
-    probes = [head + probe for node in tree.find_all(exp.Query) for probe in _probes(node, node is tree)]
-    inner = [head + query for query in _choosers(tree)]
-    return Doubts(tuple(dict.fromkeys(probes)), tuple(dict.fromkeys(inner)), any(map(_by_chance, tree.walk())))
+    head, nodes = _head(tree), list(tree.walk())
+    queries = [node for node in nodes if isinstance(node, exp.Query)]
+    probes = [head + probe for node in queries for probe in _probes(node, node is tree)]
+    inner = [head + query for query in _choosers(tree, queries)]
+    return Doubts(tuple(dict.fromkeys(probes)), tuple(dict.fromkeys(inner)), any(map(_by_chance, nodes)))
 
 
 def _by_chance(node: exp.Expr) -> bool:
@@ -70,9 +71,9 @@ def _probes(node: exp.Expr, outermost: bool) -> Iterator[str]:
         yield from _beside_aggregates(node, head, [found for found in aggregates if isinstance(found, _EXTREMES)])
 
 
-def _choosers(tree: exp.Query) -> Iterator[str]:
+def _choosers(tree: exp.Query, queries: Sequence[exp.Query]) -> Iterator[str]:
     """Queries inside that return some of their rows: with a LIMIT, or used as one value."""
-    for node in tree.find_all(exp.Query):
+    for node in queries:
         if node is tree or isinstance(node, exp.Subquery) or isinstance(node.parent, exp.Exists):
             continue
         if node.args.get("limit"):

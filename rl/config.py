@@ -23,6 +23,9 @@ class RolloutConfig(Settings):
     """
 
     questions: int = Field(64, ge=1, description="questions per step (B)")
+    together: int = Field(
+        1, ge=1, description="questions of one database drawn in a row: the learner computes their schema once"
+    )
     samples: int = Field(8, ge=2, description="samples per question (K); a group of one has no baseline")
     refills: int = Field(0, ge=0, description="most extra draws per step, until B groups have a signal")
     temperature: float = Field(1.0, gt=0, description="sampling temperature")

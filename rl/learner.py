@@ -24,7 +24,7 @@ from rl.algorithms.losses import Tokens
 from rl.algorithms.ppo import estimates, value_loss
 from rl.config import LearnerConfig, RolloutConfig
 from rl.critic import Critic, standardise
-from rl.packing import PackedBatch, micro_batches, pack, packed_length
+from rl.packing import PackedBatch, micro_batches, pack, packed_length, side_by_side
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.step import Step, Totals
 from rl.teacher import NAME as TEACHER
@@ -172,10 +172,12 @@ class Learner:
         kept = [kept for group in groups if (kept := self.algorithm.learned(group)).episodes]
         if not self.algorithm.together:
             kept = self._rows(kept)
-        lengths = [packed_length(group.episodes) for group in kept]
+        shared = self.packing == "shared"
+        rows = side_by_side(kept, config.token_budget) if shared else [[group] for group in kept]
+        lengths = [packed_length([group.episodes for group in row]) for row in rows]
         self._now.totals["over_budget"] += sum(length > config.token_budget for length in lengths)
         for batch in micro_batches(lengths, config.token_budget):
-            chosen = [kept[i] for i in batch]
+            chosen = [group for i in batch for group in rows[i]]
             self._now.learned += sum(map(self.algorithm.size, chosen))
             self._loss(chosen).backward()
             if self.critic is not None:  # apart: recomputation in a backward pass needs the adapter of its forward one
@@ -221,7 +223,7 @@ class Learner:
 
     def _tokens(self, groups: Sequence[Group]) -> Tokens:
         groups = self._rows(groups)
-        packed = pack([g.episodes for g in groups]).to(self.device)
+        packed = self._pack(groups)
         per_answer = [
             (episode, advantage, self.algorithm.weight(episode))
             for group in groups
@@ -240,6 +242,9 @@ class Learner:
         log_probs_N, entropy_N = self._log_probs(packed)
         fixed = behaviour_N, advantages_N, weights_N, answers_N
         return Tokens(log_probs_N, *fixed, reference_N, entropy_N, teacher_N, self.factor)
+
+    def _pack(self, groups: Sequence[Group]) -> PackedBatch:
+        return pack([group.episodes for group in groups], self.packing == "shared").to(self.device)
 
     def _advantages(self, episode: Episode, advantage: float) -> Sequence[float]:
         known = self._now.estimates.get(id(episode))
@@ -266,7 +271,7 @@ class Learner:
         standardise(found, self.ranks)
 
     def _values(self, critic: Critic, groups: Sequence[Group]) -> Tensor:
-        packed = pack([g.episodes for g in self._rows(groups)]).to(self.device)
+        packed = self._pack(self._rows(groups))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
             values_N = critic.values(packed, self.packing)
         if not torch.is_grad_enabled():
@@ -347,9 +352,10 @@ class Learner:
         ]
         scores: list[list[float]] = [[] for _ in episodes]
         temperature, self.temperature = self.temperature, 1.0
-        for batch in micro_batches([packed_length([one]) for one in episodes], self.config.token_budget):
+        for batch in micro_batches([packed_length([[one]]) for one in episodes], self.config.token_budget):
             with torch.no_grad():
-                log_probs_N = self._log_probs(pack([[episodes[i]] for i in batch]).to(self.device))[0]
+                packed = pack([[episodes[i]] for i in batch], self.packing == "shared").to(self.device)
+                log_probs_N = self._log_probs(packed)[0]
             for i, part in zip(batch, log_probs_N.split([len(episodes[i].token_ids) for i in batch]), strict=True):
                 scores[i] = part.tolist()
         self.temperature = temperature

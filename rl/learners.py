@@ -15,7 +15,7 @@ from typing import Any
 from cluster.actor import REPORT_EVERY_S, Handle, Pending
 from cluster.errors import LOST
 from cluster.lives import Lives
-from rl.packing import packed_length
+from rl.packing import packed_length, side_by_side
 from rl.types import Group
 from sft.policy.base import PolicyVersion
 
@@ -170,17 +170,20 @@ def same_step(norms: Sequence[float]) -> bool:
 
 
 def share_out(groups: Sequence[Group], ranks: int, learns_all: bool = False) -> list[list[Group]]:
-    """Each group to the rank with the fewest tokens so far, the longest first; what is not learned from costs nothing.
-
-    The same groups give the same shares.
-    """
+    """Each group to the rank with the fewest tokens so far, the longest first, those of one database together as far as
+    that is fair; what is not learned from costs nothing. The same groups give the same shares."""
     if ranks == 1:
         return [list(groups)]
-    costs = [packed_length(group.episodes) if learns_all or group.has_gradient else 0 for group in groups]
+    learned = [group for group in groups if learns_all or group.has_gradient]
+    fair = sum(packed_length([group.episodes]) for group in learned) // ranks
+    rows = [(packed_length([group.episodes for group in row]), row) for row in side_by_side(learned, fair)]
     shares: list[list[Group]] = [[] for _ in range(ranks)]
     loads = [0] * ranks
-    for index in sorted(range(len(groups)), key=lambda i: (-costs[i], i)):
-        rank = loads.index(min(loads)) if costs[index] else min(range(ranks), key=lambda r: len(shares[r]))
-        shares[rank].append(groups[index])
-        loads[rank] += costs[index]
+    for cost, row in sorted(rows, key=lambda pair: -pair[0]):
+        rank = loads.index(min(loads))
+        shares[rank] += row
+        loads[rank] += cost
+    for group in groups:
+        if not (learns_all or group.has_gradient):
+            min(shares, key=len).append(group)
     return shares

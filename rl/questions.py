@@ -10,6 +10,7 @@ from pathlib import Path
 from evaluation.benchmarks import Example
 from evaluation.check_data import read_actions
 from evaluation.errors import UserError
+from sft.batches import shuffled
 from sft.policy.encoder import PromptEncoder
 
 
@@ -18,12 +19,14 @@ class ShuffledQuestions:
     """Endless passes over the questions, each in its own order. A draw depends on (seed, step, refill) alone.
 
     dropped: ids that are passed over. Orders are of all questions, so that one more or less does not shuffle the rest.
+    together: questions of one database that are drawn one after the other.
     """
 
     examples: Sequence[Example]
     batch: int
     seed: int
     dropped: frozenset[str] = frozenset()
+    together: int = 1
 
     def draw(self, step: int, refill: int = 0) -> list[Example]:
         """The questions of step 1, 2, …; a batch may span passes. A refill is drawn from all of them."""
@@ -37,9 +40,9 @@ class ShuffledQuestions:
         return drawn
 
     def _pass(self, name: str) -> list[Example]:
-        order = list(self.examples)
-        random.Random(f"{self.seed}/{name}").shuffle(order)
-        return [example for example in order if example.id not in self.dropped]
+        databases = [example.database for example in self.examples]
+        order = shuffled(databases, self.together, random.Random(f"{self.seed}/{name}"))
+        return [self.examples[i] for i in order if self.examples[i].id not in self.dropped]
 
 
 def fitting(examples: list[Example], encoder: PromptEncoder) -> list[Example]:

@@ -25,22 +25,23 @@ def schedule(
     together: questions of one database that are drawn as one; 1 shuffles question by question. Depends on the
     arguments alone, so that a resumed run goes on with the very batches it would have had.
     """
-    per_epoch = math.ceil(len(items) / batch_size)
+    per_epoch, databases = math.ceil(len(items) / batch_size), [item.example.database for item in items]
     steps: list[list[int]] = []
     for epoch in range(math.ceil(epochs)):
-        order = _order(items, together, random.Random(f"{seed}/{epoch}"))
+        order = shuffled(databases, together, random.Random(f"{seed}/{epoch}"))
         steps += [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     return steps[: math.ceil(per_epoch * epochs)]
 
 
-def _order(items: Sequence[TrainingExample], together: int, rng: random.Random) -> list[int]:
-    order = list(range(len(items)))
+def shuffled(databases: Sequence[str], together: int, rng: random.Random) -> list[int]:
+    """Numbers of the questions in a random order, up to `together` of one database in a row; 1 shuffles them all."""
+    order = list(range(len(databases)))
     rng.shuffle(order)
     if together == 1:
         return order
     of_database: dict[str, list[int]] = defaultdict(list)
     for index in order:
-        of_database[items[index].example.database].append(index)
+        of_database[databases[index]].append(index)
     clumps = [
         indices[start : start + together]
         for indices in of_database.values()
@@ -64,7 +65,7 @@ def rows(items: Sequence[TrainingExample], token_budget: int, packing: Packing =
 
 
 def _shared_rows(items: Sequence[TrainingExample], token_budget: int) -> list[Row]:
-    shared = _common_prefix([item.prompt_ids for item in items])
+    shared = common_prefix([item.prompt_ids for item in items])
     if len(items) == 1 or shared < WORTH_SHARING:
         return [_alone(item) for item in items]
     prefix, room = items[0].prompt_ids[:shared], 0
@@ -110,7 +111,7 @@ def shared_out(
     ]
 
 
-def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """Length of the beginning that all share; sharing is transitive, so the first is compared with each other one."""
     first = prompts[0]
     return min((_shared_length(first, other) for other in prompts[1:]), default=len(first))

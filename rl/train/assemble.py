@@ -67,7 +67,9 @@ def assemble(
     around = environment(config.environment).of(config, rewards.judge)
     policy = EnginePolicy(engines, learners, encoder, config.rollout, canary, config.run.seed, around)
     watch = RunWatch(run, policy, rewards, dev)
-    questions = ShuffledQuestions(train, config.rollout.questions, config.run.seed, dropped)
+    questions = ShuffledQuestions(
+        train, config.rollout.questions, config.run.seed, dropped, config.rollout.together
+    )
     return _recipe(config, questions, policy, rewards, watch), watch
 
 

@@ -1,4 +1,4 @@
-"""Attention over packed rows: a prefix sees itself causally, a branch sees its prefix and itself. No M x M mask.
+"""Attention over packed rows: a prefix sees itself causally, a branch sees what it follows and itself. No M x M mask.
 
 `install(model)` lets a transformers model use it; a forward pass gets the rows through `forward_arguments(spans)`.
 On CUDA it is FlexAttention, which skips blocks that nothing sees; elsewhere each row is computed in its two parts.
@@ -90,7 +90,8 @@ def implementation(setting: str, device: torch.device, probe: Callable[[], objec
 
 def _flex_probe(heads: int, kv_heads: int, width: int, dtype: torch.dtype, device: torch.device) -> None:
     """Two rows through FlexAttention, forward and backward, compared with the attention in two parts."""
-    spans, generator = (Span(0, 100, (30, 50)), Span(180, 70, ())), torch.Generator().manual_seed(0)
+    tree = Span(180, 30, rows=(Span(210, 10, (8, 6)), Span(234, 16)))
+    spans, generator = (Span(0, 100, (30, 50)), tree), torch.Generator().manual_seed(0)
     numbers = torch.randn(heads + 2 * kv_heads, 250, width, generator=generator).to(device, dtype)
     query, key, value = numbers.split([heads, kv_heads, kv_heads])
     query.requires_grad_()
@@ -195,11 +196,32 @@ def _row(
     query: Tensor, key: Tensor, value: Tensor, span: Span, scale: float, window: int | None, softcap: float | None
 ) -> Tensor:
     prefix = span.prefix
-    ours = _causal(query[:, :prefix], key[:, :prefix], value[:, :prefix], scale, window, softcap)
-    if not span.branches:
-        return ours
-    theirs = _branches(query[:, prefix:], key, value, span, scale, window, softcap)
-    return torch.cat([ours, theirs], dim=1)
+    found = [_causal(query[:, :prefix], key[:, :prefix], value[:, :prefix], scale, window, softcap)]
+    if span.branches:
+        found.append(_branches(query[:, prefix:], key, value, span, scale, window, softcap))
+    if span.rows:
+        found += _rows_behind(query, key, value, span, scale, window, softcap)
+    return torch.cat(found, dim=1)
+
+
+def _rows_behind(
+    query: Tensor, key: Tensor, value: Tensor, span: Span, scale: float, window: int | None, softcap: float | None
+) -> list[Tensor]:
+    """Their prefixes are branches of the common one; to their own branches the common prefix and theirs are one."""
+    places = [slice(row.start - span.start, row.start - span.start + row.prefix) for row in span.rows]
+    own = [torch.cat([tensor[:, place] for place in places], 1) for tensor in (query, key, value)]
+    keys, values = (torch.cat([x[:, : span.prefix], mine], 1) for x, mine in zip((key, value), own[1:], strict=True))
+    lengths = tuple(row.prefix for row in span.rows)
+    prefixes = _branches(own[0], keys, values, Span(0, span.prefix, lengths), scale, window, softcap)
+    found: list[Tensor] = []
+    for row, place, prefix in zip(span.rows, places, prefixes.split(lengths, 1), strict=True):
+        found.append(prefix)
+        if row.branches:
+            end = row.end - span.start
+            keys, values = (torch.cat([x[:, : span.prefix], x[:, place.start : end]], 1) for x in (key, value))
+            behind = Span(0, span.prefix + row.prefix, row.branches)
+            found.append(_branches(query[:, place.stop : end], keys, values, behind, scale, window, softcap))
+    return found
 
 
 def _causal(

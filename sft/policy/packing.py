@@ -3,8 +3,9 @@
     tokens     p p p p | a a a | b b b b        positions continue from the prefix for every branch:
     positions  0 1 2 3 | 4 5 6 | 4 5 6 7        so the result equals separate sequences exactly.
 
-In RL the prefix is the prompt and the branches are its K answers; in SFT it is the schema, and each branch is the rest
-of a question's prompt and its answer. The rows of a micro-batch lie end to end, without padding.
+In SFT the prefix is the schema, and each branch is the rest of a question's prompt and its answer. In RL it is the
+prompt and the branches are its K answers; several questions about one schema are rows behind it, each with its own K.
+The rows of a micro-batch lie end to end, without padding.
 A branch may be read in parts: a question behind its schema, what an environment said between two answers.
 Axes: M tokens of a micro-batch, N answer tokens among them.
 """
@@ -46,27 +47,30 @@ class Branch:
 
 @dataclass(frozen=True)
 class Row:
-    """A prefix of at least one id, and its branches."""
+    """A prefix of at least one id, and its branches, or rows that all begin with it; these have branches."""
 
     prefix: Sequence[int]
-    branches: Sequence[Branch]
+    branches: Sequence[Branch] = ()
+    rows: Sequence[Row] = ()
 
     @property
     def length(self) -> int:
-        return len(self.prefix) + sum(branch.length for branch in self.branches)
+        return len(self.prefix) + sum(b.length for b in self.branches) + sum(row.length for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Span:
-    """A row among the M tokens: its first place, the length of its prefix, those of its branches, in order."""
+    """A row among the M tokens: its first place, the length of its prefix, those of its branches, in order, or the rows
+    behind its prefix."""
 
     start: int
     prefix: int
-    branches: tuple[int, ...]
+    branches: tuple[int, ...] = ()
+    rows: tuple[Span, ...] = ()
 
     @property
     def end(self) -> int:
-        return self.start + self.prefix + sum(self.branches)
+        return self.rows[-1].end if self.rows else self.start + self.prefix + sum(self.branches)
 
 
 @dataclass(frozen=True)
@@ -112,34 +116,42 @@ def micro_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 
 def pack_rows(rows: Sequence[Row]) -> PackedBatch:
     """Rows → one micro-batch. Answer tokens come out row by row, branch by branch."""
-    ids: list[int] = []
-    positions: list[int] = []
-    predictors: list[int] = []
-    targets: list[int] = []
-    spans: list[Span] = []
-    for row in rows:
+    layout = _Layout()
+    spans = tuple([layout.add(row) for row in rows])
+    ids, positions = torch.tensor(layout.ids), torch.tensor(layout.positions)
+    return PackedBatch(ids, positions, torch.tensor(layout.predictors), torch.tensor(layout.targets), spans)
+
+
+class _Layout:
+    """The tokens of a micro-batch, as they are laid down."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.positions: list[int] = []
+        self.predictors: list[int] = []
+        self.targets: list[int] = []
+
+    def add(self, row: Row, position: int = 0) -> Span:
+        """position: of the first token of its prefix. One branch alone is the prefix going on: causal attention."""
         assert row.prefix, "a row has a prefix of at least one id"
-        shared, start = len(row.prefix), len(ids)
-        spans.append(_span(row, start))
-        ids += row.prefix
-        positions += range(shared)
+        start, behind = len(self.ids), position + len(row.prefix)
+        self.ids += row.prefix
+        self.positions += range(position, behind)
+        last = len(self.ids) - 1
         for branch in row.branches:
-            before = start + shared - 1  # place of the token that the next one follows
-            for segment, predicted in branch.segments:
-                first = len(ids)
-                if predicted and segment:
-                    predictors += [before, *range(first, first + len(segment) - 1)]
-                    targets += segment
-                ids += segment
-                before = len(ids) - 1 if segment else before
-            positions += range(shared, shared + branch.length)
-    return PackedBatch(
-        torch.tensor(ids), torch.tensor(positions), torch.tensor(predictors), torch.tensor(targets), tuple(spans)
-    )
+            self._add_branch(branch, last, behind)
+        rows = tuple([self.add(inner, behind) for inner in row.rows])
+        if len(row.branches) == 1:
+            return Span(start, row.length)
+        return Span(start, len(row.prefix), tuple(branch.length for branch in row.branches), rows)
 
-
-def _span(row: Row, start: int) -> Span:
-    """One branch alone is the prefix going on: plain causal attention."""
-    if len(row.branches) == 1:
-        return Span(start, row.length, ())
-    return Span(start, len(row.prefix), tuple(branch.length for branch in row.branches))
+    def _add_branch(self, branch: Branch, before: int, position: int) -> None:
+        """before: place of the token that its first one follows."""
+        for segment, predicted in branch.segments:
+            first = len(self.ids)
+            if predicted and segment:
+                self.predictors += [before, *range(first, first + len(segment) - 1)]
+                self.targets += segment
+            self.ids += segment
+            before = len(self.ids) - 1 if segment else before
+        self.positions += range(position, position + branch.length)

@@ -1,12 +1,13 @@
 """Which tokens of packed rows see which, for FlexAttention: found from the spans, 128 x 128 tokens at a time.
 
-Every token sees at most two stretches of places: a part of its row's prefix, and its own branch up to itself. So the
-mask needs three numbers per token, and a block of it as many sums as it has queries: nothing of size M x M is made.
+Every token sees at most three stretches of places: a part of its row's prefix, of the prefix of a row behind that one,
+and its own branch up to itself. So the mask needs five numbers per token, and a block of it as many sums as it has
+queries: nothing of size M x M is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -19,40 +20,48 @@ AT_ONCE = 2**22  # (query, block of keys) pairs counted at once
 
 
 def seen_places(spans: Sequence[Span], filled: int, window: int | None = None) -> Tensor:
-    """(3, filled), for each token: the places [from, to) of its row's prefix that it sees, and the first one of its own
-    stretch, which goes up to itself. For a prefix the first two are equal. Filling is a row of its own."""
-    columns = []
-    for span in spans:
-        place = torch.arange(span.start, span.start + span.prefix)
-        columns.append(_stretches(place, span.start, span.start, span.start, 0, window))
-        first = span.start + span.prefix
-        for length in span.branches:
-            place = torch.arange(first, first + length)
-            columns.append(_stretches(place, first, span.start, span.start + span.prefix, span.prefix, window))
-            first += length
+    """(5, filled), for each token: the places [from, to) that it sees of its row's prefix, the same of the prefix of a
+    row behind that one, and the first one of its own stretch, which goes up to itself. A stretch that is not there is
+    empty. Filling is a row of its own."""
+    columns = [column for span in spans for column in _of_row(span, (), window)]
     end = spans[-1].end if spans else 0
-    columns.append(_stretches(torch.arange(end, filled), end, end, end, 0, None))
+    columns.append(_stretches(end, filled - end, (), None))
     return torch.cat(columns, dim=1)
 
 
-def _stretches(place_T: Tensor, first: int, start: int, end: int, before: int, window: int | None) -> Tensor:
-    """(3, T) of a stretch from place `first` on, `before` positions into a sequence with the prefix [start, end)."""
-    if window is None:
-        own, prefix = torch.full_like(place_T, first), torch.full_like(place_T, start)
-    else:
-        own = (place_T - window + 1).clamp(min=first)
-        prefix = (place_T - first + before - window + 1 + start).clamp(start, end)
-    return torch.stack([prefix, torch.full_like(place_T, end), own])
+def _of_row(span: Span, before: tuple[tuple[int, int], ...], window: int | None) -> Iterator[Tensor]:
+    """before: first place and length of the prefixes that it follows."""
+    yield _stretches(span.start, span.prefix, before, window)
+    first = span.start + span.prefix
+    behind = (*before, (span.start, span.prefix))
+    for length in span.branches:
+        yield _stretches(first, length, behind, window)
+        first += length
+    for row in span.rows:
+        yield from _of_row(row, behind, window)
+
+
+def _stretches(first: int, length: int, before: tuple[tuple[int, int], ...], window: int | None) -> Tensor:
+    """(5, length) of the places from `first` on, which follow up to two prefixes."""
+    place_T = torch.arange(first, first + length)
+    position_T = place_T - first + sum(prefix for _, prefix in before)
+    oldest_T = torch.zeros_like(place_T) if window is None else position_T - window + 1
+    found, position = [], 0
+    for start, prefix in (*before, *((first, 0),) * (2 - len(before))):
+        found += [(oldest_T - position).clamp(0, prefix) + start, torch.full_like(place_T, start + prefix)]
+        position += prefix
+    return torch.stack([*found, first + (oldest_T - position).clamp(min=0)])
 
 
 def block_mask(spans: Sequence[Span], filled: int, window: int | None, device: torch.device) -> BlockMask:
     """The mask over `filled` tokens, a multiple of BLOCK."""
     seen = seen_places(spans, filled, window)
     partial, full = _kinds_of_blocks(seen, filled)
-    prefix_from, prefix_to, own_from = seen.to(device)
+    prefix_from, prefix_to, inner_from, inner_to, own_from = seen.to(device)
 
     def visible(batch: Tensor, head: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        return ((k >= own_from[q]) & (k <= q)) | ((k >= prefix_from[q]) & (k < prefix_to[q]))
+        in_prefix = ((k >= prefix_from[q]) & (k < prefix_to[q])) | ((k >= inner_from[q]) & (k < inner_to[q]))
+        return ((k >= own_from[q]) & (k <= q)) | in_prefix
 
     numbers = [tensor.to(device) for kind in (partial, full) for tensor in _listed(kind)]
     return BlockMask.from_kv_blocks(*numbers, BLOCK_SIZE=BLOCK, mask_mod=visible, seq_lengths=(filled, filled))
@@ -64,9 +73,10 @@ def _kinds_of_blocks(seen: Tensor, filled: int) -> tuple[Tensor, Tensor]:
     counts = []
     for first in range(0, blocks, max(1, AT_ONCE // (filled + BLOCK))):
         places = torch.arange(filled).view(blocks, BLOCK)[first : first + max(1, AT_ONCE // (filled + BLOCK))]
-        prefix_from, prefix_to, own_from = (column[places][..., None] for column in seen)
-        below = (edges.clamp(max=prefix_to) - prefix_from).clamp(min=0)  # keys seen at places below each edge
-        below = below + (edges.clamp(max=places[..., None] + 1) - own_from).clamp(min=0)
+        *prefixes, own_from = (column[places][..., None] for column in seen)
+        below = (edges.clamp(max=places[..., None] + 1) - own_from).clamp(min=0)  # keys seen at places below each edge
+        for start, end in (prefixes[:2], prefixes[2:]):
+            below = below + (edges.clamp(max=end) - start).clamp(min=0)
         counts.append(below.sum(1).diff(dim=-1))
     count = torch.cat(counts)
     return (count > 0) & (count < BLOCK * BLOCK), count == BLOCK * BLOCK

@@ -1,11 +1,13 @@
 """One optimizer step of our learner against the same step of TRL's GRPOTrainer: speed, memory, gradients.
 
 python -m tests.bench.learner [--groups 16] [--samples 8] [--prompt 500] [--answer 48] [--rounds 3] [--dtype float32]
+    [--databases 4]
 
 16 groups of 8 answers, a model of 16 M random parameters under LoRA r = 16 on all linear layers, the same ids,
 advantages, loss (token mean, clipped) and optimizer on both sides; no generation, no reward, no KL. TRL runs its own
 compute_loss with gradient checkpointing off, at the micro-batch that is fastest here. Each side runs in a process of
 its own, in turns; memory is the growth of the process over what it held before its first step. Lengths vary by ± 20 %.
+With --databases the questions are about so many databases, whose schemas are 17 parts in 20 of their prompts.
 The last line is one JSON object.
 """
 
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--prompt", type=int, default=500, help="tokens, about")
     parser.add_argument("--answer", type=int, default=48, help="tokens, about")
+    parser.add_argument("--databases", type=int, default=0, help="0: one for each question")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--token-budget", type=int, default=8192, help="ours: tokens per micro-batch")
@@ -69,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fastest(args: argparse.Namespace, work: str) -> int:
-    fewer = argparse.Namespace(**vars(args) | {"groups": max(1, args.groups // 4)})
+    fewer = argparse.Namespace(**vars(args) | {"groups": max(1, args.groups // 4), "databases": args.databases // 4})
     seconds = {micro: _run(fewer, work, "trl", micro)["seconds"] for micro in MICRO_BATCHES}
     shown = ", ".join(f"{micro}: {s:.2f}" for micro, s in seconds.items())
     print(f"TRL, s per step by answers per forward: {shown}", flush=True)
@@ -77,7 +80,7 @@ def _fastest(args: argparse.Namespace, work: str) -> int:
 
 
 def _run(args: argparse.Namespace, work: str, side: str, micro: int) -> dict[str, Any]:
-    kept = ("groups", "samples", "prompt", "answer", "dtype", "token_budget")
+    kept = ("groups", "databases", "samples", "prompt", "answer", "dtype", "token_budget")
     options = [text for name in kept for text in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
     command = [sys.executable, "-m", "tests.bench.learner", "--side", side, "--work", work, "--micro", str(micro)]
     done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
@@ -105,19 +108,21 @@ def _child(args: argparse.Namespace) -> int:
 def _groups(args: argparse.Namespace) -> list[Group]:
     rng = random.Random(0)
 
-    def length(about: int) -> int:
-        return round(about * rng.uniform(0.8, 1.2))
+    def ids(about: float) -> list[int]:
+        return [rng.randrange(5, 8192) for _ in range(round(about * rng.uniform(0.8, 1.2)))]
 
-    groups = []
+    groups, shared = [], 0.85 * args.prompt if args.databases else 0.0
+    schemas = [ids(shared) for _ in range(args.databases or args.groups)]
     for q in range(args.groups):
-        prompt = [rng.randrange(5, 8192) for _ in range(length(args.prompt))]
-        answers = [[*(rng.randrange(5, 8192) for _ in range(length(args.answer) - 1)), 2] for _ in range(args.samples)]
+        prompt = schemas[q % len(schemas)] + ids(args.prompt - shared)
+        answers = [[*ids(args.answer - 1), 2] for _ in range(args.samples)]
         rollouts = [
             Episode.single(k, prompt, answer, [-9.0 + 0.01 * rng.random() for _ in answer], "stop", 0)
             for k, answer in enumerate(answers)
         ]
         advantages = [rng.uniform(-1.5, 1.5) for _ in answers]
-        groups.append(Group(question(str(q)), rollouts, [Reward(0.0, {}, "wrong")] * len(answers), advantages))
+        asked = question(str(q), f"db{q % len(schemas)}")
+        groups.append(Group(asked, rollouts, [Reward(0.0, {}, "wrong")] * len(answers), advantages))
     return groups
 
 
@@ -265,6 +270,7 @@ def _result(args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]], mic
         "trl_micro_batch": micro,
         "token_budget": args.token_budget,
         "shape": f"{args.groups} x {args.samples}, {args.prompt} + {args.answer} tokens, {args.dtype}",
+        "databases": args.databases or args.groups,
         "threads": torch.get_num_threads(),
     }
 

@@ -3,5 +3,5 @@
 from evaluation.benchmarks import Example
 
 
-def question(name: str = "q") -> Example:
-    return Example(name, "db", "?", "", "SELECT 1", "db.sqlite", "")
+def question(name: str = "q", database: str = "db") -> Example:
+    return Example(name, database, "?", "", "SELECT 1", f"{database}.sqlite", "")

@@ -238,7 +238,7 @@ sft = "sft/configs/tiny.toml"
 rl = "rl/configs/tiny.toml"
 sft_set = ["data.max_examples=32", "model.max_length=768"]
 rl_set = ["steps=1", "rollout.questions=4", "rollout.samples=2", "evaluation.limit=12", "evaluation.samples=1",
-          "engine.kv_cache_gib=0.1"]
+          "evaluation.base=false", "engine.kv_cache_gib=0.1"]
 variants = [
     { name = "compact", set = ["data.prompt_style=compact"] },
     { name = "ddl", set = ["data.prompt_style=ddl"], rl = false },
@@ -246,6 +246,7 @@ variants = [
 """
 
 
+@pytest.mark.slow
 def test_a_small_ablation_trains_scores_and_reports_and_the_same_line_again_does_nothing(tmp_path):
     config = tmp_path / "small.toml"
     config.write_text(SMALL)

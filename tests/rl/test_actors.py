@@ -25,6 +25,7 @@ from sft.policy.sampling import Sampling
 from tests.rl.question import question
 from tests.toy_model import make_toy_model
 
+pytestmark = pytest.mark.slow  # starts Ray
 PATIENCE_S = 240.0
 
 

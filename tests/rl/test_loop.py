@@ -154,6 +154,14 @@ def test_a_batch_larger_than_a_pass_holds_several() -> None:
     assert sorted(drawn[:3]) == sorted(drawn[3:6]) == ["q0", "q1", "q2"] and len(drawn) == 7
 
 
+def test_questions_of_one_database_are_drawn_together_and_each_once_a_pass() -> None:
+    examples = [replace(example, database=f"db{n % 3}.sqlite") for n, example in enumerate(EXAMPLES[:12])]
+    questions = ShuffledQuestions(examples, 4, 0, together=4)
+    drawn = [questions.draw(step) for step in (1, 2, 3)]
+    assert sorted(e.id for batch in drawn for e in batch) == sorted(e.id for e in examples)
+    assert [len({e.database for e in batch}) for batch in drawn] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("staleness", [0, 1, 2])
 def test_a_batch_is_sampled_by_the_newest_policy_when_it_begins_and_begins_up_to_staleness_steps_early(
     staleness: int,

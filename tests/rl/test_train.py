@@ -23,6 +23,7 @@ from sft.policy.stores import open_store
 from sft.run_lock import locked
 from tests.cluster.head import ray_head
 
+pytestmark = pytest.mark.slow  # starts Ray, the engine and a learner
 ROOT = Path(__file__).parents[2]
 STEPS = 4
 SETTINGS = [
@@ -30,7 +31,7 @@ SETTINGS = [
     "rollout.questions=16",
     "rollout.samples=4",
     "rollout.refills=1",
-    "evaluation.limit=16",
+    "evaluation.limit=8",
     "evaluation.samples=2",
     "checkpoint.every=2",
     "engine.kv_cache_gib=0.1",
@@ -105,8 +106,7 @@ def test_a_finished_run_started_again_says_so_at_once_and_touches_nothing(runs, 
     assert "step 1/4" in log and "evaluating" in log and log.rstrip().endswith(f"report: {undisturbed}/report")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["starting Ray", "starting 1 learner", "evaluating base", "step 2/4"])
+@pytest.mark.parametrize("moment", ["starting 1 learner", "step 1/4"])
 def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, moment):
     line = rl_command(runs, "stopped")
     driver = subprocess.Popen(

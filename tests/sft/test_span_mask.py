@@ -16,33 +16,50 @@ from sft.policy.span_mask import BLOCK, block_mask, seen_places
 def some_spans(seed: int) -> tuple[tuple[Span, ...], int]:
     rng, spans, start = random.Random(seed), [], 0
     for _ in range(rng.randint(1, 4)):
-        branches = tuple(rng.randint(1, 200) for _ in range(rng.choice([0, 2, 5])))
-        spans.append(Span(start, rng.randint(1, 500), branches))
+        spans.append(some_row(rng, start, 500))
         start = spans[-1].end
     return tuple(spans), -(-start // BLOCK) * BLOCK
 
 
+def some_row(rng: random.Random, start: int, longest: int, inner: bool = False) -> Span:
+    prefix, branches = rng.randint(1, longest), tuple(rng.randint(1, 200) for _ in range(rng.choice([0, 2, 5])))
+    if inner or rng.random() < 0.5:
+        return Span(start, prefix, branches)
+    rows: list[Span] = []
+    for _ in range(rng.randint(2, 4)):
+        rows.append(some_row(rng, rows[-1].end if rows else start + prefix, 60, inner=True))
+    return Span(start, prefix, (), tuple(rows))
+
+
 def labels(spans: tuple[Span, ...], filled: int) -> torch.Tensor:
-    """(3, filled): row, branch and position of each token, straight from the definition."""
+    """(4, filled): row, row behind it, branch and position of each token, straight from the definition."""
     tokens = []
     for number, span in enumerate(spans):
-        tokens += [(number, 0, p) for p in range(span.prefix)]
+        tokens += [(number, 0, 0, p) for p in range(span.prefix)]
         for b, length in enumerate(span.branches, start=1):
-            tokens += [(number, b, span.prefix + t) for t in range(length)]
-    tokens += [(-1, 0, p) for p in range(filled - len(tokens))]
+            tokens += [(number, 0, b, span.prefix + t) for t in range(length)]
+        for r, row in enumerate(span.rows, start=1):
+            tokens += [(number, r, 0, span.prefix + p) for p in range(row.prefix)]
+            for b, length in enumerate(row.branches, start=1):
+                tokens += [(number, r, b, span.prefix + row.prefix + t) for t in range(length)]
+    tokens += [(-1, 0, 0, p) for p in range(filled - len(tokens))]
     return torch.tensor(tokens).T
+
+
+def seen_by(spans: tuple[Span, ...], filled: int, window: int | None, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+    row, inner, branch, position = labels(spans, filled)
+    before = ((inner[k] == 0) | (inner[k] == inner[q])) & ((branch[k] == 0) | (branch[k] == branch[q]))
+    near = position[q] - position[k] < (window or filled)
+    return (q >= k) & (row[q] == row[k]) & before & (near | (row[q] == -1))
 
 
 @pytest.mark.parametrize("window", [None, 1, 40, 128, 300])
 @pytest.mark.parametrize("seed", range(3))
 def test_blocks_equal_those_of_create_block_mask(window, seed):
     spans, filled = some_spans(seed)
-    row, branch, position = labels(spans, filled)
 
     def visible(batch, head, q, k):
-        seen = (q >= k) & (row[q] == row[k]) & ((branch[k] == 0) | (branch[k] == branch[q]))
-        near = position[q] - position[k] < (window or filled)
-        return seen & (near | (row[q] == -1))
+        return seen_by(spans, filled, window, q, k)
 
     theirs = create_block_mask(visible, 1, 1, filled, filled, device="cpu", BLOCK_SIZE=BLOCK)
     ours = block_mask(spans, filled, window, torch.device("cpu"))
@@ -59,8 +76,10 @@ def test_blocks_equal_those_of_create_block_mask(window, seed):
 
 def test_a_window_counts_positions_not_places():
     # p0 … p9 | a10 a11 | b10: with a window of 3, b10 sees p8, p9 and itself, though a10 and a11 lie between.
-    prefix_from, prefix_to, own_from = seen_places([Span(0, 10, (2, 1))], 13, window=3)[:, 12].tolist()
-    assert (prefix_from, prefix_to, own_from) == (8, 10, 12)
+    assert seen_places([Span(0, 10, (2, 1))], 13, window=3)[:, 12].tolist() == [8, 10, 12, 12, 12]
+    # p0 p1 | q2 | a3 a4 | b3 b4, r2: with a window of 4, b4 sees p1, q2, b3 and itself; r2 all of p.
+    tree = [Span(0, 2, (), (Span(2, 1, (2, 2)), Span(7, 1, ())))]
+    assert seen_places(tree, 8, window=4)[:, 6:].T.tolist() == [[1, 2, 2, 3, 5], [0, 2, 7, 7, 7]]
 
 
 def test_a_mask_of_many_tokens_needs_no_memory_of_tokens_squared():
@@ -74,12 +93,10 @@ def test_a_mask_of_many_tokens_needs_no_memory_of_tokens_squared():
 @pytest.mark.parametrize(("window", "softcap"), [(7, None), (None, 0.5), (7, 0.5), (25, 2.0)])
 def test_both_attentions_know_windows_and_caps(window, softcap):
     torch.manual_seed(0)
-    spans, scale = (Span(0, 20, (3, 9, 3)), Span(35, 40, ()), Span(75, 5, (6, 11))), 0.25
+    tree = Span(35, 20, (), (Span(55, 6, ()), Span(61, 4, (7, 3))))
+    spans, scale = (Span(0, 20, (3, 9, 3)), tree, Span(75, 5, (6, 11))), 0.25
     query, key, value = torch.randn(4, 97, 16), torch.randn(2, 97, 16), torch.randn(2, 97, 24)
-    row, branch, position = labels(spans, 97)
-    q, k = torch.arange(97)[:, None], torch.arange(97)[None]
-    seen = (q >= k) & (row[q] == row[k]) & ((branch[k] == 0) | (branch[k] == branch[q]))
-    seen &= position[q] - position[k] < (window or 97)
+    seen = seen_by(spans, 97, window, torch.arange(97)[:, None], torch.arange(97)[None])
     scores = query @ key.repeat_interleave(2, 0).transpose(1, 2) * scale
     scores = scores if softcap is None else softcap * (scores / softcap).tanh()
     wanted = scores.masked_fill(~seen, -torch.inf).softmax(-1) @ value.repeat_interleave(2, 0)

@@ -92,7 +92,7 @@ def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_on
         for batch in step["micro_batches"]:
             answers = "".join(tokenizer.decode(batch.targets_N)).split(tokenizer.eos_token)
             assert answers[-1] == "", "every answer ends with EOS"
-            prefix_from, prefix_to, own_from = seen_places(batch.spans, len(batch.ids_M))
+            prefix_from, prefix_to, *_, own_from = seen_places(batch.spans, len(batch.ids_M))
             places = torch.arange(len(batch.ids_M))
             ends = (batch.targets_N == tokenizer.eos_token_id).nonzero()[:, 0].tolist()
             for answer, end in zip(answers[:-1], ends, strict=True):
