@@ -2,6 +2,7 @@
 
     python -m rl.view [RUNS …] [--port 7788] [--follow]      http://127.0.0.1:7788
     python -m rl.view [RUNS …] --export DIR                  the same as files; open DIR/index.html
+    python -m rl.view [RUNS …] --inspect-logs DIR            samples as logs of inspect-ai: inspect view --log-dir DIR
 
 Reads run directories only, never a process, so it is safe beside a run. From another machine: ssh -L
 7788:localhost:7788 HOST.
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--follow", action="store_true", help="pages refresh themselves while a run writes")
     parser.add_argument("--control", action="store_true", help="start and stop runs from the page; always by a token")
     parser.add_argument("--export", type=Path, metavar="DIR", help="write static files instead of serving")
+    parser.add_argument("--inspect-logs", type=Path, metavar="DIR", help="write logs of inspect-ai instead of serving")
     args = parser.parse_args(argv)
     roots = args.runs or [folder_of_runs(args.control)]
     if args.export:
@@ -39,6 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from rl.view.export import export
 
         print(export(roots, args.export, args.data))
+        return 0
+    if args.inspect_logs:
+        check_folder(args.inspect_logs, "--inspect-logs")
+        from rl.view.inspect_logs import write_logs
+
+        print(f"wrote {len(write_logs(roots, args.inspect_logs))} logs to {args.inspect_logs}")
         return 0
     token = args.token or ("" if args.host in LOOPBACK and not args.control else secrets.token_urlsafe(24))
     if args.token is not None and len(args.token) < 8:
