@@ -46,7 +46,7 @@ def write_logs(roots: Sequence[Path], out: Path) -> list[Path]:
 def log_of(place: Place, name: str, made: datetime, samples: Sequence[Sample]) -> dict[str, Any]:
     """The log of one step or evaluation."""
     config = read_json(place.path / "config.json", [])
-    model, data = (config.get(part) if isinstance(config.get(part), dict) else {} for part in ("model", "data"))
+    model, data = (one if isinstance(one := config.get(part), dict) else {} for part in ("model", "data"))
     at = made.isoformat(timespec="seconds")
     right = sum(sample["scores"]["execution"]["value"] == "C" for sample in samples)
     accuracy = {"name": "accuracy", "value": right / max(1, len(samples))}

@@ -49,7 +49,7 @@
     const rows = page.groups.map((row) => ({ ...row, step, lucky: counted.get(row.group) }));
     const at = (n) => (n === null ? undefined : ["runs", run, "steps", n]);
     const summary = (kept) => h("p.small", {}, kept.length ? `Right: ${R.percent(kept.reduce((sum, row) => sum + row.right, 0) / kept.reduce((sum, row) => sum + row.count, 0), 1)} of their samples; with right and wrong answers: ${R.percent(kept.filter((row) => row.signal).length / kept.length)} of the groups.` : "No group passes the filters.");
-    const cells = (row) => [R.link(["runs", run, "steps", step, "groups", row.group], R.text(short(row.question))), h("span", {}, share(row), R.lucky(row) > 0 && h("span.badge.wrong", {}, `${R.lucky(row)} by luck`)), R.number(row.reward), verdicts(row.verdicts), row.signal ? "yes" : "no", row.database, row.hardness, String(row.tables), history(row)];
+    const cells = (row) => [R.link(["runs", run, "steps", step, "groups", row.group], R.text(short(row.question))), R.lucky(row) > 0 ? h("span", {}, share(row), " ", h("span.badge.wrong", {}, `${R.lucky(row)} by luck`)) : share(row), R.number(row.reward), verdicts(row.verdicts), row.signal ? "yes" : "no", row.database, row.hardness, String(row.tables), history(row)];
     return {
       title: `Step ${step}`, crumbs: [[["runs", run], run], [null, `step ${step}`]],
       keys: { before: at(page.before), after: at(page.after), up: ["runs", run] },
