@@ -49,7 +49,7 @@ def _accuracy(run: RunRecord) -> list[Block]:
         ]
         for stage, found in run.evaluations.items()
     ]
-    head = ["", "greedy", "95 % interval", "sampled", "95 % interval"]
+    head = ["policy", "greedy", "95 % interval", "sampled", "95 % interval"]
     n = next(iter(run.evaluations.values()))["n"]
     table = {
         "kind": "table",

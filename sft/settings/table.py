@@ -25,14 +25,14 @@ class Setting:
     meaning: str
 
 
-def settings(cls: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
-    """Every key with its dots, in the order of the class."""
+def settings(cls: type[BaseModel], prefix: str = "", usual: Any = None) -> Iterator[Setting]:
+    """Every key with its dots, in the order of the class. usual: the section as it is when nothing is given."""
     for name, field in cls.model_fields.items():
-        inner = section(field.annotation)
+        inner, default = section(field.annotation), getattr(usual, name, field.default)
         if inner is not None and not _is_list(field.annotation):
-            yield from settings(inner, f"{prefix}{name}.")
+            yield from settings(inner, f"{prefix}{name}.", default)
         else:
-            yield Setting(prefix + name, _default(field), _may_be(field), field.description or "")
+            yield Setting(prefix + name, _default(field, default), _may_be(field), field.description or "")
 
 
 def known_keys(cls: type[BaseModel]) -> Iterator[str]:
@@ -65,10 +65,10 @@ def as_markdown(cls: type[BaseModel]) -> str:
     return "\n".join(["| key | default | may be | meaning |", "|---|---|---|---|", *rows])
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, default: Any) -> str:
     if field.is_required():
         return "(must be given)"
-    return json.dumps(field.default, ensure_ascii=False)
+    return json.dumps(default, ensure_ascii=False)
 
 
 def _may_be(field: FieldInfo) -> str:

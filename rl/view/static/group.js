@@ -75,7 +75,8 @@
     const side = (row, width, edge) => [...Array(Math.max(1, width)).keys()].map((n) => h("td" + (n === 0 && edge ? ".edge" : ""), {}, row && row[n] ? cell(row[n]) : ""));
     const mark = (line) => (line[2] || found.right ? "=" : line[0] && line[1] ? "≠" : line[0] ? "only gold" : "only answer");
     const lines = found.lines.map((line) => h("tr" + (line[2] || found.right ? "" : line[0] ? ".differ" : ".extra"), {}, h("td.mark", {}, mark(line)), side(line[0], wide), other ? side(line[1], other, true) : ""));
-    const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "line"), h("th", { scope: "colgroup", colspan: Math.max(1, wide) }, `gold, ${found.gold_rows.toLocaleString("en")} rows`), other ? h("th.edge", { scope: "colgroup", colspan: other }, `answer, ${found.answer_rows.toLocaleString("en")} rows`) : ""),
+    const rows = (count) => `${count.toLocaleString("en")} row${count === 1 ? "" : "s"}`;
+    const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "line"), h("th", { scope: "colgroup", colspan: Math.max(1, wide) }, `gold, ${rows(found.gold_rows)}`), other ? h("th.edge", { scope: "colgroup", colspan: other }, `answer, ${rows(found.answer_rows)}`) : ""),
       h("tr", {}, h("td", {}, ""), found.gold_columns.map((name) => h("th", { scope: "col" }, R.text(name))), found.answer_columns.map((name, n) => h("th" + (n ? "" : ".edge"), { scope: "col" }, R.text(name)))));
     const cut = found.lines.length < Math.max(found.gold_rows, found.answer_rows) ? h("p.small", {}, `${found.lines.length} lines are shown, those that differ first of all.`) : "";
     return [h("p", { role: "status" }, R.text(said), " ", h("span.small", {}, `Executed again: ${found.verdict}.`)), cut,

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from evaluation.benchmarks import load_examples
+from rl.report.write import write_report
 from rl.view.__main__ import main
+from rl.view.control import Control
 from tests.rl.view.fabricate import fabricate, rollouts
 from tests.rl.view.test_pages import lucky_run
 
@@ -87,6 +89,25 @@ def test_names_and_contrast_pass_axe(browser: Any, served: Served, runs: Path) -
         page.wait_for_load_state("networkidle")
         found = axe.run(page)
         assert found.violations_count == 0, (view, found.generate_report())
+    context.close()
+
+
+def test_names_and_contrast_of_report_and_control_pass_axe(browser: Any, served: Served, tmp_path: Path) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    report = write_report(fabricate(tmp_path / "small", steps=2)) / "index.html"
+    context = browser.new_context(viewport={"width": 390, "height": 800}, bypass_csp=True)
+    page, axe = context.new_page(), Axe()
+    page.goto(report.as_uri())
+    page.wait_for_load_state("networkidle")
+    found = axe.run(page)
+    assert found.violations_count == 0, found.generate_report()
+    url = served(tmp_path, token="correct-horse", control=Control())
+    page.goto(url + "?token=correct-horse")
+    settled(page, url + "#/control")
+    page.wait_for_load_state("networkidle")
+    found = axe.run(page)
+    assert found.violations_count == 0, found.generate_report()
     context.close()
 
 
@@ -206,7 +227,7 @@ def test_hostile_content_is_text(page: Any, served: Served, tmp_path: Path, kind
     (run / "evaluations" / "rl.json").write_text(json.dumps(found))
     url = served(tmp_path / "runs")
     for view in ("", "runs/small", "runs/small/steps/1", "runs/small/steps/1/groups/0", "runs/small/questions/1/0",
-                 "runs/small/dev", "runs/small/dev/60"):  # fmt: skip
+                 "runs/small/questions", "compare/small+small", "runs/small/dev", "runs/small/dev/60"):  # fmt: skip
         settled(page, f"{url}#/{view}")
         if page.locator("#log summary").count():
             page.click("#log summary")
