@@ -26,11 +26,11 @@
 
   // Right answers of a step are tried on other rows when that is asked for: it executes each several times.
   const luck = new Map();
-  function luckCheck(run, step) {
+  function luckCheck(run, step, page) {
     const at = `runs/${run}/steps/${step}/luck`, found = luck.get(at), said = h("span.small", { role: "status" });
     if (found && found.lucky) {
       const groups = found.lucky.filter(([, count]) => count > 0);
-      said.textContent = groups.length ? `${groups.reduce((sum, [, count]) => sum + count, 0)} right answers of ${groups.length} groups are wrong on the same schema with other rows: choose Right answers, some by luck.` : "Every right answer is right on the same schema with other rows, too.";
+      said.textContent = groups.length ? `${groups.reduce((sum, [, count]) => sum + count, 0)} right answers in ${groups.length} of ${page.groups.length} groups are wrong on the same schema with other rows: choose “some by luck” under Right answers.` : "Every right answer is right on the same schema with other rows, too.";
     } else if (found) said.textContent = R.plain(found.why_not || found.missing || found.damaged);
     const check = h("button", { type: "button", id: "luck", onclick: async () => {
       check.disabled = true;
@@ -47,14 +47,18 @@
     again(page);
     const counted = new Map((luck.get(`runs/${run}/steps/${step}/luck`) || {}).lucky || []);
     const rows = page.groups.map((row) => ({ ...row, step, lucky: counted.get(row.group) }));
+    const past = page.before === null ? null : await R.load(`runs/${run}/steps/${page.before}`);
+    const earlier = ((past && past.groups) || []).map((row) => ({ ...row, step: page.before }));
+    const of = (n) => [`step ${n}`, (row) => (row.step === n ? R.share(row) : null)];
+    const kinds = (kept) => earlier.length ? breakdowns([...kept, ...R.filtered(earlier)], [of(page.before), of(step)]) : "";
     const at = (n) => (n === null ? undefined : ["runs", run, "steps", n]);
     const summary = (kept) => h("p.small", {}, kept.length ? `Right: ${R.percent(kept.reduce((sum, row) => sum + row.right, 0) / kept.reduce((sum, row) => sum + row.count, 0), 1)} of their samples; with right and wrong answers: ${R.percent(kept.filter((row) => row.signal).length / kept.length)} of the groups.` : "No group passes the filters.");
     const cells = (row) => [R.link(["runs", run, "steps", step, "groups", row.group], R.text(short(row.question))), R.lucky(row) > 0 ? h("span", {}, share(row), " ", h("span.badge.wrong", {}, `${R.lucky(row)} by luck`)) : share(row), R.number(row.reward), verdicts(row.verdicts), row.signal ? "yes" : "no", row.database, row.hardness, String(row.tables), history(row)];
     return {
       title: `Step ${step}`, crumbs: [[["runs", run], run], [null, `step ${step}`]],
       keys: { before: at(page.before), after: at(page.after), up: ["runs", run] },
-      node: [R.problems(page.problems), steps(page, run), luckCheck(run, step), indexing(page),
-        ...R.filteredList(rows, ["question", "right", "reward", "verdicts", "teaches", "database", "kind", "tables", "over steps"], cells, { above: summary, numbers: [2, 7], caption: "Groups" })].filter(Boolean),
+      node: [R.problems(page.problems), steps(page, run), luckCheck(run, step, page), indexing(page),
+        ...R.filteredList(rows, ["question", "right", "reward", "verdicts", "teaches", "database", "kind", "tables", "over steps"], cells, { above: (kept) => h("div", {}, summary(kept), kinds(kept)), numbers: [2, 7], caption: "Groups" })].filter(Boolean),
     };
   };
   const short = (text, most = 160) => (text.length > most ? text.slice(0, most) + " …" : text || "(no text)");
