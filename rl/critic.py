@@ -37,10 +37,17 @@ class Critic:
 
     def values(self, packed: PackedBatch, packing: str) -> Tensor:
         """(N,): V before each predicted token, fp32. The caller makes the policy's adapter the active one again."""
-        self.model.set_adapter(NAME)
-        causal_lm = self.model.get_base_model()
-        hidden_ND = answer_hidden(causal_lm, packed) if packing == "shared" else _one_by_one(causal_lm, packed)
-        return self.head(hidden_ND.float())[:, 0]
+        return predicted(self.model, NAME, self.head, packed, packing)
+
+
+def predicted(model: Any, adapter: str, head: torch.nn.Module, packed: PackedBatch, packing: str) -> Tensor:
+    """(N,): what a head makes of the output, under an adapter, at the places that predict answer tokens, fp32. The
+    adapter stays the active one."""
+    model.set_adapter(adapter)
+    causal_lm = model.get_base_model()
+    hidden_ND = answer_hidden(causal_lm, packed) if packing == "shared" else _one_by_one(causal_lm, packed)
+    values_N: Tensor = head(hidden_ND.float())[:, 0]
+    return values_N
 
 
 def _one_by_one(causal_lm: Any, packed: PackedBatch) -> Tensor:

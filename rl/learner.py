@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from rl.algorithms.ppo import estimates, value_loss
 from rl.config import LearnerConfig, RolloutConfig
 from rl.critic import Critic, standardise
 from rl.packing import PackedBatch, micro_batches, pack, packed_length, side_by_side
+from rl.rater import Rater, whole
 from rl.state import flatten_optimizer, pack_tensors, restore_optimizer, unpack_tensors
 from rl.step import Step, Totals
 from rl.teacher import NAME as TEACHER
@@ -58,8 +60,9 @@ class Learner:
         total_steps: int,
         seed: int,
         algorithm: Algorithm | None = None,
+        reward_model: str = "",
     ) -> None:
-        """algorithm: None takes the policy gradient that `config` describes."""
+        """algorithm: None takes the policy gradient that `config` describes. reward_model: folder, for `rate`."""
         torch.manual_seed(seed)
         self.config, self.temperature, self.total_steps = config, temperature, total_steps
         self.algorithm = algorithm or Algorithm(RolloutConfig(max_tokens=max_tokens), config)
@@ -73,6 +76,7 @@ class Learner:
         for name, directory in frozen.items():
             self.model.load_adapter(directory, adapter_name=name, is_trainable=False)
         self.teacher = TeacherModel(taught, model) if taught and not frozen.get(TEACHER) else None
+        self.rater = Rater(self.model, Path(reward_model)) if reward_model else None
         self.model.set_adapter("default")
         self.support = ready(self.model.get_base_model(), model, sampled=True)
         self.packing = self.support.packing
@@ -360,6 +364,23 @@ class Learner:
                 scores[i] = part.tolist()
         self.temperature = temperature
         return scores
+
+    def rate(self, groups: Sequence[Sequence[Episode]]) -> list[list[float]]:
+        """Scores of the episodes of each group, by the reward model."""
+        assert self.rater is not None, "reward.model"
+        rows = groups if self.packing == "shared" else [[one] for group in groups for one in group]
+        read = [[whole(one) for one in row] for row in rows]
+        flat: list[list[float]] = [[] for _ in rows]
+        for batch in micro_batches(list(map(packed_length, read)), self.config.token_budget):
+            chosen = [read[i] for i in batch]
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+                lengths = [len(one.token_ids) for row in chosen for one in row]
+                found = iter(self.rater.scores(pack(chosen).to(self.device), lengths, self.packing))
+            for i in batch:
+                flat[i] = list(islice(found, len(read[i])))
+        self._activate()
+        every = chain.from_iterable(flat)
+        return [list(islice(every, len(group))) for group in groups]
 
     def publish(self, step: int) -> PolicyVersion:
         """The adapter after `step`, as it is served."""

@@ -16,7 +16,7 @@ from cluster.actor import REPORT_EVERY_S, Handle, Pending
 from cluster.errors import LOST
 from cluster.lives import Lives
 from rl.packing import packed_length, side_by_side
-from rl.types import Group
+from rl.types import Episode, Group
 from sft.policy.base import PolicyVersion
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,11 @@ class Learners:
     ) -> Callable[[], list[list[float]]]:
         """Queues the call now; what is returned waits for the log-probabilities of the first rank."""
         return self.lives.later("score", prompts, completions)
+
+    def rate(self, groups: Sequence[Sequence[Episode]]) -> list[list[float]]:
+        """Scores of the reward model, by the first rank; safe beside whatever else is asked of it."""
+        found: list[list[float]] = self.lives.later("rate", groups)()
+        return found
 
     def state(self) -> dict[str, bytes]:
         """What a resumed run needs, after the newest step."""

@@ -62,6 +62,8 @@ def learner_memory(config: RlConfig, shape: ModelShape) -> dict[str, int]:
     made, adapter = algorithm(config.algorithm).of(config), 4 * shape.adapter_parameters(rank)
     if made.reference:
         parts["reference adapter, float32"] = adapter
+    if config.reward.model:
+        parts["reward model's adapter, float32"] = adapter
     if critic := critic_parameters(config, shape):
         parts["critic, float32, with gradients"] = 8 * critic
         parts["8-bit AdamW states of the critic"] = adamw_bytes(critic)

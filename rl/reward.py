@@ -2,7 +2,8 @@
 
 Parts, each in 0..1: `correct` (same answer as gold), `executable` (runs and reads a table), `simple` (not more complex
 than gold), `efficiency` (right, and no dearer to run than gold), `format` (ended by itself and holds SQL). The value is
-their weighted sum, gated: in a group without one correct answer every reward is 0. Otherwise division by the group's
+their weighted sum, gated: in a group without one correct answer every reward is 0, unless a reward model alone pays
+(`model`, from the learner). Otherwise division by the group's
 spread would blow the shaping of an all-wrong group up to full size, and the policy would learn to be executable instead
 of right ("phantom advantage"). Where all answers are right, `rl.algorithms.advantages` keeps that division from doing
 the same. A part without weight is not computed.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from sqlglot import exp
 
 from evaluation.benchmarks import Example
@@ -30,17 +31,19 @@ from evaluation.ordering import parse
 from graph.reference import load
 from rl.observation import observed
 from rl.types import Episode, Reward
-from sft.config import Settings
+from sft.config import ReadFile, Settings
 
 
 class RewardConfig(Settings):
     """Weights of the parts, and how answers are executed."""
 
-    correct: float = Field(1.0, gt=0, description="weight of the right answer")
+    correct: float = Field(1.0, ge=0, description="weight of the right answer; 0, with a reward model: that alone")
     executable: float = Field(0.0, ge=0, description="weight of running and reading a table")
     simple: float = Field(0.0, ge=0, description="weight of being no more complex than gold")
     efficiency: float = Field(0.0, ge=0, description="weight of a right answer's cost in SQLite, gold's over its own")
     format: float = Field(0.0, ge=0, description="weight of ending by itself with SQL in it")
+    model: ReadFile = Field("", description="folder of rl.reward_model, whose score, 0 to 1, is a part")
+    model_weight: float = Field(0.5, gt=0, description="weight of the reward model's score")
     extra: tuple[str, ...] = Field((), description="parts of your own, each package.module:function")
     extra_weight: float = Field(0.1, gt=0, description="weight of each part in extra")
     overlong: float = Field(0.0, ge=0, description="most that a long answer loses (DAPO's overlong shaping)")
@@ -69,14 +72,26 @@ class RewardConfig(Settings):
     def weights(self) -> dict[str, float]:
         """Of the parts by their short name; those that are 0 are left out."""
         own = {name: getattr(self, name) for name in PARTS if getattr(self, name)}
+        own |= {MODEL: self.model_weight} if self.model else {}
         return own | {short(name): self.extra_weight for name in self.extra}
+
+    @property
+    def unit(self) -> float:
+        """What the best answer of a group earns more than the worst, shaping aside."""
+        return self.correct or self.model_weight
+
+    @model_validator(mode="after")
+    def _something_is_paid(self) -> RewardConfig:
+        if not (self.correct or self.model):
+            raise ValueError("correct = 0 pays no right answer: set reward.model, which then is what pays, or correct")
+        return self
 
     @field_validator("extra")
     @classmethod
     def _parts_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             load(name)
-        shorts = [*PARTS, *map(short, names)]
+        shorts = [*PARTS, MODEL, *map(short, names)]
         if twice := [name for name in shorts if shorts.count(name) > 1]:
             raise ValueError(f"each part needs a name of its own in the metrics, {twice[0]!r} is there twice")
         return names
@@ -131,10 +146,12 @@ PARTS: dict[str, RewardPart] = {
     "correct": lambda example, answer, verdict: float(verdict.right),
     "executable": _executable,
     "simple": _simple,
-    "efficiency": lambda example, answer, verdict: verdict.efficiency if verdict.right else 0.0,
+    "efficiency": lambda example, answer, verdict: verdict.efficiency,
     "format": lambda example, answer, verdict: float(answer.finished and bool(answer.sql)),
 }
 SHOWN = ("correct", "executable")
+MODEL = "model"
+"""The part of a reward model."""
 
 
 def short(name: str) -> str:
@@ -228,7 +245,7 @@ def group_rewards(
 
     lengths_K: `overlong` of each answer; none means 0.
     """
-    gate = float(any(judged.parts["correct"] for judged in judged_K))
+    gate = float(not config.correct or any(judged.parts["correct"] for judged in judged_K))
     lengths_K = lengths_K or [0.0] * len(judged_K)
     values = [
         gate * (_weighted(judged.parts, config) - config.overlong * length)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cluster.pool import Pool
 from evaluation.benchmarks import Example
-from rl.reward import Answer, Judged, RewardConfig, RewardWorker, answer_of, group_rewards, overlong, short
+from rl.reward import MODEL, Answer, Judged, RewardConfig, RewardWorker, answer_of, group_rewards, overlong, short
 from rl.types import Episode, Group, Part, Reward
 
+Rate = Callable[[Sequence[Sequence[Episode]]], list[list[float]]]
+"""Scores of the episodes of each group."""
 MAX_BATCH = 64
 """Questions that one reward actor judges in one call."""
 
@@ -20,16 +23,26 @@ MAX_BATCH = 64
 class PooledRewards:
     """Rewards from a pool of actors that execute SQL, a question at a time."""
 
-    def __init__(self, pool: Pool, config: RewardConfig, seed: int, max_tokens: int, discount: float = 1.0) -> None:
-        """discount: share of a reward that is left after each further turn."""
+    def __init__(
+        self,
+        pool: Pool,
+        config: RewardConfig,
+        seed: int,
+        max_tokens: int,
+        discount: float = 1.0,
+        rate: Rate | None = None,
+    ) -> None:
+        """discount: share of a reward that is left after each further turn. rate: scores of a reward model."""
         self.pool, self.config, self.seed, self.max_tokens = pool, config, seed, max_tokens
-        self.discount = discount
+        self.discount, self.rate = discount, rate
 
     def reward(self, part: Part) -> Part:
         """With K rewards per group. A question whose judging was lost twice earns 0 throughout: no signal, and
         counted."""
         began, groups = time.perf_counter(), part.groups
         judged = self.judge([group.example for group in groups], [list(map(answer_of, g.episodes)) for g in groups])
+        if self.rate is not None:
+            judged = rated(judged, self.rate([group.episodes for group in groups]))
         rewarded = [self._rewarded(group, judged_K) for group, judged_K in zip(groups, judged, strict=True)]
         return part.after("reward", time.perf_counter() - began, rewarded)
 
@@ -50,6 +63,18 @@ class PooledRewards:
             result if result is not None else [lost] * len(answers_K)
             for result, answers_K in zip(results, answers, strict=True)
         ]
+
+
+def rated(judged: Sequence[Sequence[Judged]], scores: Sequence[Sequence[float]]) -> list[list[Judged]]:
+    """With the part of a reward model: σ of each score.
+
+    >>> rated([[Judged("wrong", {})]], [[0.0]])[0][0].parts
+    {'model': 0.5}
+    """
+    return [
+        [replace(one, parts=one.parts | {MODEL: 0.5 + 0.5 * math.tanh(x / 2)}) for one, x in zip(*row, strict=True)]
+        for row in zip(judged, scores, strict=True)
+    ]
 
 
 def discounted(rewards: Sequence[Reward], episodes: Sequence[Episode], discount: float) -> list[Reward]:

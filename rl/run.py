@@ -23,7 +23,7 @@ from evaluation import console
 from evaluation.benchmarks import Example
 from evaluation.errors import UserError
 from evaluation.stop import keeps
-from rl import replay, teacher
+from rl import rater, replay, teacher
 from rl.config import RlConfig
 from rl.memory import require_disk
 from rl.run_and_repair import AgentConfig
@@ -42,11 +42,12 @@ OUTPUTS = (
 MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("steps", "run", "engine", "evaluation", "checkpoint", "alarm"), True),
     **dict.fromkeys(("init_adapter", "sft_metrics"), True),
-    "data": {"checked"}, "rollout": {"replay"}, "reward": {"workers"}, "learner": {"ranks", "timeout_s", "teacher"},
+    "data": {"checked"}, "rollout": {"replay"}, "reward": {"workers", "model"},
+    "learner": {"ranks", "timeout_s", "teacher"},
 }  # fmt: skip
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
 LATER = (
-    "algorithm", "environment", "reward.efficiency", "reward.extra", "reward.extra_weight",
+    "algorithm", "environment", "reward.efficiency", "reward.model_weight", "reward.extra", "reward.extra_weight",
     "learner.pair_beta", "learner.pairs", "learner.kl_target", "learner.adapt_clip", "learner.passes",
     "learner.gamma", "learner.gae_lambda", "learner.value_weight", "learner.value_clip",
     *(f"agent.{name}" for name in AgentConfig.model_fields),
@@ -150,6 +151,7 @@ def identity_of(config: RlConfig, train: Sequence[Example]) -> dict[str, str]:
         data.update(repr((example.id, example.question, example.gold_sql)).encode())
     adapter = read_adapter(Path(config.init_adapter)).digest if config.init_adapter else ""
     digests = {"training data": data.hexdigest()[:16], "init_adapter": adapter[:16]}
+    digests |= {"reward model": rater.digest(Path(config.reward.model))[:16]} if config.reward.model else {}
     digests |= {"replay": replay.digest(Path(config.rollout.replay))[:16]} if config.rollout.replay else {}
     digests |= {"teacher": teacher.digest(config.learner.teacher)[:16]} if config.learner.teacher else {}
     return {key: json.dumps(value) for key, value in known.items()} | {"run.seed": str(config.run.seed)} | digests

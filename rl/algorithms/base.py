@@ -51,7 +51,7 @@ class Algorithm:
     @classmethod
     def of(cls, config: RlConfig) -> Algorithm:
         """The one of a run."""
-        return cls(config.rollout, config.learner, config.reward.correct)
+        return cls(config.rollout, config.learner, config.reward.unit)
 
     @property
     def whole_step(self) -> bool:

@@ -53,7 +53,8 @@ def assemble(
     shown = (agent.rows, agent.characters) if agent else None
     pool = stack.enter_context(reward_pool(config.reward, run.directory / "quarantine.jsonl", shown=shown))
     discount = agent.discount if agent else 1.0
-    rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens, discount)
+    rate = learners.rate if config.reward.model else None
+    rewards = PooledRewards(pool, config.reward, config.run.seed, config.rollout.max_tokens, discount, rate)
     decided = dropped_before(run.directory, run.saved, run.identity)
     dropped = useless(train, rewards) if decided is None else decided
     write_dropped(run.directory, run.identity, dropped)
@@ -157,6 +158,7 @@ def _spawn_learner(config: RlConfig, where: Placement, places: Places, rank: int
         config.steps,
         config.run.seed,
         algorithm(config.algorithm).of(config),
+        config.reward.model,
         name=_name(LEARNER, rank, config.learner.ranks),
         place=places.next(LEARNER),
         env=learner_environment(where),

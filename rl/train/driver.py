@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.runtime import start
 from evaluation.benchmarks import load_examples
 from evaluation.console import log_to
-from rl import loop, replay, teacher
+from rl import loop, rater, replay, teacher
 from rl.config import RlConfig
 from rl.memory import object_store_mib, require_kv_cache
 from rl.policy import EnginePolicy
@@ -36,6 +36,8 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
         teacher.check(config.learner.teacher, config.model, config.data.prompt_style)
     if config.rollout.replay:
         replay.check(Path(config.rollout.replay), config.model, config.data.prompt_style)
+    if config.reward.model:
+        rater.check(Path(config.reward.model), config.model, config.data.prompt_style)
     require_kv_cache(config)
     name, shots, made_up = config.data.benchmark, config.data.shots, config.data.synthetic_rows
     train, dev = (load_examples(name, s, data, shots=shots, synthetic=made_up) for s in ("train", "dev"))

@@ -40,6 +40,8 @@ from sft.policy.model_files import local_model, missing_weights, require_text_mo
 
 transformers.utils.logging.disable_progress_bar()
 
+SCORE = "score"
+"""How transformers calls the head of a sequence classifier."""
 _SAMPLED_ABOVE = 64 * 2**20  # bytes; larger files are fingerprinted by evenly spaced blocks
 
 
@@ -102,13 +104,35 @@ def load_whole(model: ModelConfig) -> PreTrainedModel:
 
 def load_base(model: ModelConfig, device: Device | None = None) -> PreTrainedModel:
     """The base alone, on the device; every linear layer but the head in NF4 with double quantisation if asked for."""
-    device = device or detect()
-    directory = model_directory(model.path)
+    options = _options(model, device or detect())
+    return _on_cpus_too(_frozen(_from_directory(model_directory(model.path), options), model))
+
+
+def load_scorer(model: ModelConfig) -> PreTrainedModel:
+    """The base with a head of one number at the last token instead of its own; the rest as `load_base` has it."""
+    options = _options(model, detect(), skipped=[SCORE]) | {"num_labels": 1}
+    kind, said = transformers.AutoModelForSequenceClassification, transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()  # it would report that the head is new
+    try:
+        return _on_cpus_too(_frozen(_from_directory(model_directory(model.path), options, kind), model))
+    finally:
+        transformers.utils.logging.set_verbosity(said)
+
+
+def _options(model: ModelConfig, device: Device, skipped: list[str] | None = None) -> dict[str, Any]:
     dtype = device.torch_dtype(model.dtype)
     options: dict[str, Any] = {"dtype": dtype, "device_map": {"": device.torch_device}}
-    if model.quantization == "nf4":
-        options["quantization_config"] = _nf4(dtype)
-    base = _frozen(_from_directory(directory, options), model)
+    return options | ({"quantization_config": _nf4(dtype, skipped)} if model.quantization == "nf4" else {})
+
+
+def scorer_config(model: ModelConfig, lora: LoraConfig) -> peft.LoraConfig:
+    """Of the adapter of a `load_scorer`, whose head learns with it."""
+    layers = adapted_layers(model_directory(model.path))
+    settings = {"r": lora.r, "lora_alpha": lora.alpha, "lora_dropout": lora.dropout, "bias": "none"}
+    return peft.LoraConfig(target_modules=layers, modules_to_save=[SCORE], task_type="SEQ_CLS", **settings)
+
+
+def _on_cpus_too(base: PreTrainedModel) -> PreTrainedModel:
     for _, layer in _four_bit_layers(base):
         # On a CPU bitsandbytes would repack the weights at the first eval-mode forward, and training break after it.
         layer.support_avx512bf16_for_cpu = False
@@ -320,12 +344,13 @@ def _peft_config(base: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:
     )
 
 
-def _nf4(dtype: torch.dtype) -> transformers.BitsAndBytesConfig:
+def _nf4(dtype: torch.dtype, skipped: list[str] | None = None) -> transformers.BitsAndBytesConfig:
     return transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=skipped,
     )
 
 
@@ -335,10 +360,12 @@ def _four_bit_layers(base: PreTrainedModel) -> Iterator[tuple[str, bitsandbytes.
             yield name, layer
 
 
-def _from_directory(directory: Path, options: Mapping[str, Any]) -> PreTrainedModel:
+def _from_directory(
+    directory: Path, options: Mapping[str, Any], kind: Any = transformers.AutoModelForCausalLM
+) -> PreTrainedModel:
     """UserError for whatever keeps transformers from loading it; code that comes with a model is never run."""
     try:
-        return transformers.AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=False, **options)
+        return cast(PreTrainedModel, kind.from_pretrained(directory, trust_remote_code=False, **options))
     except Exception as error:  # an architecture that is not known, not causal, lacks a library, has other shapes …
         if isinstance(error, ValueError) and "trust_remote_code" in str(error):
             why = "it needs custom code of its own (auto_map in config.json), which is not run: give a model whose "

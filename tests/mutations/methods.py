@@ -10,6 +10,8 @@ AS_TRL = PAIRS + "test_the_loss_is_that_of_trl_on_the_same_pairs_however_they_ar
 HARDEST = PAIRS + "test_the_hardest_pair_is_the_least_likely_right_answer_with_the_likeliest_wrong_one"
 
 OPD = "tests/rl/test_opd.py::"
+EFFORT = "tests/evaluation/test_effort.py::"
+REWARD_MODEL = "tests/rl/test_reward_model.py::"
 PPO = "tests/rl/test_ppo.py::"
 AGENT = "tests/rl/test_run_and_repair.py::"
 
@@ -79,6 +81,38 @@ MUTATIONS = (
         (OPD + "test_the_policy_nears_its_teacher_and_one_that_is_its_own_teacher_stays",),
     ),
     Mutation(
+        "reward model",
+        "a reward model pays wrong answers where none is right, beside execution",
+        "rl/reward.py",
+        "gate = float(not config.correct or any(",
+        "gate = float(bool(config.model) or any(",
+        (REWARD_MODEL + "test_it_is_a_part_beside_execution_or_pays_alone",),
+    ),
+    Mutation(
+        "reward model",
+        "the score is read with the policy's adapter",
+        "rl/critic.py",
+        "    model.set_adapter(adapter)",
+        '    model.set_adapter("default")',
+        (REWARD_MODEL + "test_the_learner_reads_the_scores_that_trls_model_gives[shared]",),
+    ),
+    Mutation(
+        "offline",
+        "the easiest pairs of a run come first",
+        "rl/replay.py",
+        "sorted(paired, key=hardness, reverse=True)",
+        "sorted(paired, key=hardness)",
+        ("tests/rl/test_replay.py::test_groups_are_read_back_as_they_were_and_come_hardest_first_and_again",),
+    ),
+    Mutation(
+        "efficiency",
+        "a cheap wrong answer is paid for being cheap",
+        "evaluation/judge.py",
+        'return Verdict("open" if gold.open else "wrong", False, execution)',
+        'return Verdict("open" if gold.open else "wrong", False, execution, cheap)',
+        (EFFORT + "test_right_answers_are_told_apart_by_their_cost_and_a_cheap_wrong_one_has_none",),
+    ),
+    Mutation(
         "ppo",
         "nothing lies behind an answer that was cut",
         "rl/algorithms/ppo.py",
@@ -109,8 +143,8 @@ MUTATIONS = (
         "ppo",
         "the critic computes with the policy's adapter",
         "rl/critic.py",
-        "self.model.set_adapter(NAME)",
-        'self.model.set_adapter("default")',
+        "predicted(self.model, NAME, self.head",
+        'predicted(self.model, "default", self.head',
         (PPO + "test_the_value_loss_has_a_gradient_in_the_critic_alone",),
     ),
     Mutation(
