@@ -368,14 +368,15 @@ class Learner:
     def rate(self, groups: Sequence[Sequence[Episode]]) -> list[list[float]]:
         """Scores of the episodes of each group, by the reward model."""
         assert self.rater is not None, "reward.model"
-        rows = groups if self.packing == "shared" else [[one] for group in groups for one in group]
+        shared = self.packing == "shared"
+        rows = groups if shared else [[one] for group in groups for one in group]
         read = [[whole(one) for one in row] for row in rows]
         flat: list[list[float]] = [[] for _ in rows]
-        for batch in micro_batches(list(map(packed_length, read)), self.config.token_budget):
+        for batch in micro_batches([packed_length([row]) for row in read], self.config.token_budget):
             chosen = [read[i] for i in batch]
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
                 lengths = [len(one.token_ids) for row in chosen for one in row]
-                found = iter(self.rater.scores(pack(chosen).to(self.device), lengths, self.packing))
+                found = iter(self.rater.scores(pack(chosen, shared).to(self.device), lengths, self.packing))
             for i in batch:
                 flat[i] = list(islice(found, len(read[i])))
         self._activate()

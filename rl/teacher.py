@@ -60,7 +60,8 @@ class TeacherModel:
 
     def log_probs(self, episodes: Sequence[Sequence[Episode]], temperature: float) -> Tensor:
         """(N,): of the written tokens, group by group, fp32."""
-        rows = episodes if self.packing == "shared" else [[one] for group in episodes for one in group]
-        packed = pack(rows).to(self.causal_lm.device)
+        shared = self.packing == "shared"
+        rows = episodes if shared else [[one] for group in episodes for one in group]
+        packed = pack(rows, shared).to(self.causal_lm.device)
         with torch.no_grad(), torch.autocast(packed.ids_M.device.type, torch.bfloat16, enabled=self.bf16):
             return answer_scores(self.causal_lm, packed, self.packing, temperature).log_probs_N
