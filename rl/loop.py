@@ -25,7 +25,7 @@ from evaluation.benchmarks import Example
 from rl.algorithms.base import Algorithm
 from rl.background import Background
 from rl.batch import Batch
-from rl.environment import AnswerOnce, Environment, Resume, play
+from rl.environment import AnswerOnce, Environment, Resume, played
 from rl.types import Group, Part
 
 PARTS = 4
@@ -84,7 +84,7 @@ class Recipe:
 
     refills: up to so many times a step draws again, until as many groups as one draw holds have a signal (DAPO's
     dynamic sampling); the groups without one stay in the figures. staleness: updates that a sample may lag behind.
-    replay: where samples come from, if none are drawn.
+    replay: where samples come from, if none are drawn. waves: as `played` has it.
     """
 
     questions: Questions
@@ -96,6 +96,7 @@ class Recipe:
     refills: int = 0
     staleness: int = 0
     replay: Replayed | None = None
+    waves: bool = True
 
 
 class StaleSamples(RuntimeError):
@@ -137,8 +138,8 @@ def collect(step: int, version: int, recipe: Recipe) -> Iterator[Part]:
     for refill in range(1 + recipe.refills):
         questions = recipe.questions.draw(step, refill)
         sampled = recipe.policy.sample(questions, step, refill, version, parts)
-        for part in Background(sampled, f"the engines' samples of step {step}"):  # which go on while a part is executed
-            part = play(part, recipe.environment, recipe.policy.resume(step, refill, version))
+        coming = Background(sampled, f"the engines' samples of step {step}")  # which go on while a part is executed
+        for part in played(coming, recipe.environment, recipe.policy.resume(step, refill, version), recipe.waves):
             part = recipe.rewards.reward(part)
             part = Part(recipe.algorithm.credit(part.groups), part.seconds)
             signals += sum(group.has_signal for group in part.groups)

@@ -14,7 +14,7 @@ from graph.answer import extract_sql
 from rl.canary import Canary
 from rl.config import RolloutConfig
 from rl.engines import Awaited, Engines, Seen
-from rl.environment import AnswerOnce, Environment, Observation, Place, Resume, play
+from rl.environment import AnswerOnce, Environment, Observation, Place, Resume, played
 from rl.learners import Learners
 from rl.state import pack_versions, unpack_versions
 from rl.types import Episode, Group, Part, Segment
@@ -41,9 +41,12 @@ class EnginePolicy:
         canary: Canary,
         seed: int,
         environment: Environment = ONCE,
+        waves: bool = True,
     ) -> None:
+        """waves: as `played` has it."""
         self.engines, self.learners, self.encoder, self.rollout = engines, learners, encoder, rollout
         self.canary, self.seed, self.environment = canary, seed, environment
+        self.waves = waves
         self._published: dict[int, PolicyVersion] = {}
         self._on_its_way: tuple[int, Awaited, list[Awaited]] | None = None
         self._verified, self._seen_one = 0.0, False
@@ -65,8 +68,9 @@ class EnginePolicy:
         `seen` hears how many answers are there.
         """
         found: dict[str, Group] = {}
-        for part in self._sample(examples, sampling, version, LOOKS):
-            part = play(part, self.environment, self._resume(version, lambda part, turn: _again(sampling, turn)))
+        resume = self._resume(version, lambda part, turn: _again(sampling, turn))
+        sampled = self._sample(examples, sampling, version, LOOKS)
+        for part in played(sampled, self.environment, resume, self.waves):
             found |= {group.example.id: group for group in part.groups}
             seen(len(found) * sampling.n)
         return [found[example.id] for example in examples]

@@ -144,6 +144,12 @@ class Part:
     groups: Sequence[Group]
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    def with_part(self, other: Part) -> Part:
+        """The groups of both, and their seconds together."""
+        both = self.seconds.keys() | other.seconds.keys()
+        seconds = {phase: self.seconds.get(phase, 0.0) + other.seconds.get(phase, 0.0) for phase in sorted(both)}
+        return Part([*self.groups, *other.groups], seconds)
+
     def after(self, phase: str, seconds: float, groups: Sequence[Group]) -> Part:
         """What a phase has made of it, and how long that took."""
         return Part(groups, {**self.seconds, phase: self.seconds.get(phase, 0.0) + seconds})

@@ -66,7 +66,8 @@ def assemble(
         bf16=config.model.dtype == "bfloat16" and (where.learner_gpus > 0 or detect().bf16),
     )
     around = environment(config.environment).of(config, rewards.judge)
-    policy = EnginePolicy(engines, learners, encoder, config.rollout, canary, config.run.seed, around)
+    waves = not where.engine_gpus
+    policy = EnginePolicy(engines, learners, encoder, config.rollout, canary, config.run.seed, around, waves)
     watch = RunWatch(run, policy, rewards, dev)
     questions = ShuffledQuestions(
         train, config.rollout.questions, config.run.seed, dropped, config.rollout.together
@@ -87,6 +88,7 @@ def _recipe(
         config.rollout.refills,
         config.rollout.staleness,
         _replayed(config),
+        policy.waves,
     )
 
 

@@ -1,5 +1,6 @@
 """The page itself, on parts of a few lines that live in one process."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from rl import loop
 from rl.algorithms.base import Algorithm
 from rl.batch import Batch
 from rl.config import LearnerConfig, RolloutConfig
-from rl.environment import Environment, Observation, Place, Resume
+from rl.environment import Environment, Observation, Place, Resume, play, played
 from rl.questions import ShuffledQuestions
 from rl.reward import Answer
 from rl.types import Episode, Group, Part, Reward, Segment
@@ -235,3 +236,55 @@ def test_episodes_go_on_while_they_are_answered_and_there_is_room_up_to_the_last
         assert goes_on.token_ids == [2, 1, 2] and goes_on.log_probs == [-0.5, -0.1, -0.1] and goes_on.length == 5
         assert ended.turns == 1
     assert len(asked) == 2 + 3 * (2 + 1)  # after the first answer both of each group, after the second one of three
+
+
+class Insistent(Environment):
+    """Answers everything, up to the third turn."""
+
+    turns = 3
+
+    def observe(self, example: Example, answer: Answer) -> Observation | None:
+        return Observation("again")
+
+
+def parts_of(count: int) -> list[Part]:
+    parts = Scripted(4)
+    parts.calls = []
+    return [part for n in range(count) for part in parts.sample([EXAMPLES[n]], 1, 0, 0, 1)]
+
+
+def asked_of(calls: list[tuple[int, list[str]]], parts: Scripted) -> Resume:
+    def resume(part: Part, seen: Mapping[Place, Observation], turn: int) -> tuple[Part, set[Place]]:
+        calls.append((turn, [part.groups[place.group].example.id for place in sorted(seen)]))
+        parts.versions[1] = 0
+        return parts.resume(1, 0, 0)(part, seen, turn)
+
+    return resume
+
+
+def test_in_waves_the_turns_of_all_parts_are_sampled_together_and_episodes_are_those_of_parts_played_alone() -> None:
+    calls, parts = list[tuple[int, list[str]]](), Scripted(4)
+    (whole,) = played(parts_of(3), Insistent(), asked_of(calls, parts), waves=True)
+    both = [f"q{n}" for n in range(3) for _ in range(2)]
+    assert calls == [(1, both), (2, both[::2])]  # there is room for one of each two
+    alone = [group for part in parts_of(3) for group in play(part, Insistent(), asked_of([], parts)).groups]
+    assert whole.groups == alone and whole.seconds == {"generate": 3 * 0.25 + 2 * 0.5}
+
+
+def test_in_flight_a_part_goes_on_without_waiting_for_the_slowest_and_parts_stay_in_order() -> None:
+    calls, parts, gone_on = list[tuple[int, list[str]]](), Scripted(4), threading.Event()
+
+    def slowly() -> Iterator[Part]:
+        first, second = parts_of(2)
+        yield first
+        assert gone_on.wait(10), "the first part has not gone on while the second was sampled"
+        yield second
+
+    def resume(part: Part, seen: Mapping[Place, Observation], turn: int) -> tuple[Part, set[Place]]:
+        found = asked_of(calls, parts)(part, seen, turn)
+        gone_on.set()
+        return found
+
+    found = list(played(slowly(), Insistent(), resume, waves=False))
+    assert [part.groups[0].example.id for part in found] == ["q0", "q1"]
+    assert all(episode.turns == 3 for part in found for episode in part.groups[0].episodes[:1])
