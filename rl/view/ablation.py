@@ -18,7 +18,7 @@ def ablation_page(place: Place) -> dict[str, Any]:
         return found
     from rl.ablation import report
 
-    about = " ".join(str(report.__doc__).split("\n\n", 1)[1].split())
+    about = " ".join(str(report.__doc__).split("\n\n", 1)[1].split()).replace("`", "")
     try:
         blocks = [*_dots(summary), *(_table(*one) for one in report.tables(summary))]
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:

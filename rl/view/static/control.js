@@ -21,7 +21,7 @@
     const table = h("div");
     const draw = (text) => {
       const shown = command.settings.filter((one) => asked.settings[one.key] !== undefined || (one.key + " " + one.meaning).toLowerCase().includes(text.toLowerCase()));
-      table.replaceChildren(R.table(["setting", "value", "may be", "meaning"], shown.map((one) => [one.key, input(one), one.may_be, one.meaning])));
+      table.replaceChildren(R.table(["setting", "value", "may be", "meaning"], shown.map((one) => [one.key, input(one), h("span.long", {}, R.text(one.may_be)), h("span.long", {}, R.text(one.meaning))])));
     };
     draw("");
     const planned = h("button", { type: "button", onclick: () => busy(planned, async () => tell(await post("plan", asked))) }, "Show plan and command line");
