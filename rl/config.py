@@ -10,6 +10,7 @@ from rl.alarms import AlarmConfig
 from rl.algorithms import algorithm, with_defaults
 from rl.algorithms.advantages import Estimator
 from rl.environments import environment
+from rl.growth import Growth
 from rl.reward import RewardConfig
 from rl.run_and_repair import AgentConfig
 from rl.types import Aggregation, KlEstimator, Surrogate
@@ -27,12 +28,27 @@ class RolloutConfig(Settings):
         1, ge=1, description="questions of one database drawn in a row: the learner computes their schema once"
     )
     samples: int = Field(8, ge=2, description="samples per question (K); a group of one has no baseline")
+    grow_to: int = Field(0, ge=0, description="samples, doubled up to this, of a question all right or all wrong")
+    budget: int = Field(0, ge=0, description="most samples of a step that grow_to may reach; 0: twice the first ones")
     refills: int = Field(0, ge=0, description="most extra draws per step, until B groups have a signal")
     temperature: float = Field(1.0, gt=0, description="sampling temperature")
     max_tokens: int = Field(96, ge=1, description="longest answer, tokens")
     advantage: Estimator = Field("grpo", description="advantage estimator")
     staleness: int = Field(0, ge=0, le=8, description="updates that the sampling policy may lag behind")
     replay: ReadFile = Field("", description="dpo, ipo: folder of a run whose samples are learned from; none are drawn")
+
+    @property
+    def growth(self) -> Growth:
+        return Growth(self.grow_to, self.budget or 2 * self.questions * self.samples)
+
+    @model_validator(mode="after")
+    def _there_is_something_to_grow_by(self) -> RolloutConfig:
+        first = self.questions * self.samples
+        if self.grow_to and self.grow_to <= self.samples:
+            raise ValueError(f"grow_to must be more than samples = {self.samples}, or 0, got {self.grow_to}")
+        if self.budget and (not self.grow_to or self.budget <= first):
+            raise ValueError(f"budget bounds grow_to, and must be more than questions × samples = {first}, or 0")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -194,6 +210,12 @@ class RlConfig(Settings):
                 f"rollout.replay is for algorithm = dpo or ipo; {self.algorithm or 'the policy gradient'!r} learns "
                 "from samples of its own policy"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_grow_by_single_answers(self) -> RlConfig:
+        if self.rollout.grow_to and self.environment != "answer_once":
+            raise ValueError(f"rollout.grow_to is for answers of one turn, not for environment = {self.environment!r}")
         return self
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ from rl.algorithms.base import Algorithm
 from rl.background import Background
 from rl.batch import Batch
 from rl.environment import AnswerOnce, Environment, Resume, played
+from rl.growth import Growth, More
 from rl.types import Group, Part
 
 PARTS = 4
@@ -40,6 +41,9 @@ class Questions(Protocol):
 class Policy(Protocol):
     def sample(self, questions: Sequence[Example], step: int, refill: int, version: int, parts: int) -> Iterator[Part]:
         """B groups of K episodes for `step` by the policy after step `version`, in parts."""
+
+    def more(self, questions: Sequence[Example], samples: int, what: str, version: int) -> Iterator[Part]:
+        """So many answers more to each, in one part; others for each `what`."""
 
     def resume(self, step: int, refill: int, version: int) -> Resume:
         """How episodes of `sample` that an environment has answered go on."""
@@ -85,6 +89,7 @@ class Recipe:
     refills: up to so many times a step draws again, until as many groups as one draw holds have a signal (DAPO's
     dynamic sampling); the groups without one stay in the figures. staleness: updates that a sample may lag behind.
     replay: where samples come from, if none are drawn. waves: as `played` has it.
+    growth: of groups that are all right or all wrong.
     """
 
     questions: Questions
@@ -97,6 +102,7 @@ class Recipe:
     staleness: int = 0
     replay: Replayed | None = None
     waves: bool = True
+    growth: Growth = Growth()
 
 
 class StaleSamples(RuntimeError):
@@ -139,13 +145,24 @@ def collect(step: int, version: int, recipe: Recipe) -> Iterator[Part]:
         questions = recipe.questions.draw(step, refill)
         sampled = recipe.policy.sample(questions, step, refill, version, parts)
         coming = Background(sampled, f"the engines' samples of step {step}")  # which go on while a part is executed
-        for part in played(coming, recipe.environment, recipe.policy.resume(step, refill, version), recipe.waves):
-            part = recipe.rewards.reward(part)
+        over = played(coming, recipe.environment, recipe.policy.resume(step, refill, version), recipe.waves)
+        rewarded = map(recipe.rewards.reward, over)
+        for part in recipe.growth.grown(rewarded, more(step, refill, version, recipe), parts == 1):
             part = Part(recipe.algorithm.credit(part.groups), part.seconds)
             signals += sum(group.has_signal for group in part.groups)
             yield part
         if signals >= len(questions):
             break
+
+
+def more(step: int, refill: int, version: int, recipe: Recipe) -> More:
+    """How undecided groups of a step get more answers."""
+
+    def answered(questions: Sequence[Example], samples: int, round_: int) -> Part:
+        (part,) = recipe.policy.more(questions, samples, f"{step}/{refill}/more/{round_}", version)
+        return recipe.rewards.reward(part)
+
+    return answered
 
 
 def check_age(groups: Sequence[Group], step: int, staleness: int) -> None:

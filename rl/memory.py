@@ -46,7 +46,7 @@ def known_shape(config: RlConfig) -> ModelShape | None:
 
 def group_tokens(config: RlConfig) -> int:
     """The longest group once packed: a prompt that just fits, and K answers."""
-    answers = config.rollout.samples * config.rollout.max_tokens
+    answers = max(config.rollout.samples, config.rollout.grow_to) * config.rollout.max_tokens
     return config.model.max_length - config.rollout.max_tokens + answers
 
 

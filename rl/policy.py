@@ -56,6 +56,10 @@ class EnginePolicy:
         sampling = self._sampling(self.rollout.samples, f"{step}/{refill}" if refill else f"{step}")
         yield from self._sample(questions, sampling, version, parts, alone=True)
 
+    def more(self, questions: Sequence[Example], samples: int, what: str, version: int) -> Iterator[Part]:
+        """So many answers more to each, in one part; replayable from (seed, what)."""
+        yield from self._sample(questions, self._sampling(samples, what), version, 1, alone=True)
+
     def sample_with(
         self,
         examples: Sequence[Example],

@@ -47,7 +47,8 @@ MAY_CHANGE: dict[str, Any] = {
 }  # fmt: skip
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""
 LATER = (
-    "algorithm", "environment", "reward.efficiency", "reward.model_weight", "reward.extra", "reward.extra_weight",
+    "algorithm", "environment", "rollout.grow_to", "rollout.budget",
+    "reward.efficiency", "reward.model_weight", "reward.extra", "reward.extra_weight",
     "learner.pair_beta", "learner.pairs", "learner.kl_target", "learner.adapt_clip", "learner.passes",
     "learner.gamma", "learner.gae_lambda", "learner.value_weight", "learner.value_clip",
     *(f"agent.{name}" for name in AgentConfig.model_fields),

@@ -29,6 +29,8 @@ BUDGET = (
     "train.batch_size",
     "rollout.questions",
     "rollout.samples",
+    "rollout.grow_to",
+    "rollout.budget",
     "rollout.refills",
     "rollout.max_tokens",
     "data.benchmark",

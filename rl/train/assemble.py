@@ -89,6 +89,7 @@ def _recipe(
         config.rollout.staleness,
         _replayed(config),
         policy.waves,
+        config.rollout.growth,
     )
 
 

@@ -42,6 +42,9 @@ class Scripted:
             answers = [Episode.single(k, [1], [2], [-0.5], "stop", version) for k in range(2)]
             yield Part([Group(example, answers)], {"generate": 0.25})
 
+    def more(self, questions: Sequence[Example], samples: int, what: str, version: int) -> Iterator[Part]:
+        raise AssertionError("no group grows")
+
     def resume(self, step: int, refill: int, version: int) -> Resume:
         def go_on(part: Part, seen: Mapping[Place, Observation], turn: int) -> tuple[Part, set[Place]]:
             assert version == self.versions[step]
