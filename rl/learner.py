@@ -245,7 +245,7 @@ class Learner:
         teacher_N = self._taught(groups, packed) if self.algorithm.teacher else None
         log_probs_N, entropy_N = self._log_probs(packed)
         fixed = behaviour_N, advantages_N, weights_N, answers_N
-        return Tokens(log_probs_N, *fixed, reference_N, entropy_N, teacher_N, self.factor)
+        return Tokens(log_probs_N, *fixed, reference_N, entropy_N, self.factor, teacher_N)
 
     def _pack(self, groups: Sequence[Group]) -> PackedBatch:
         return pack([group.episodes for group in groups], self.packing == "shared").to(self.device)

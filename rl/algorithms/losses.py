@@ -55,8 +55,8 @@ class Tokens:
     answers_N: Tensor
     reference_N: Tensor | None = None
     entropy_N: Tensor | None = None
-    teacher_N: Tensor | None = None
     factor: float = 1.0
+    teacher_N: Tensor | None = None
 
     @property
     def fixed(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
