@@ -54,7 +54,7 @@ quickstart: $(STAMP)
 	$(BIN)/python -m rl.train --config rl/configs/tiny.toml run.name=quickstart
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

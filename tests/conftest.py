@@ -86,7 +86,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks follow from what a test asks for; tests for a GPU are skipped where there is none."""
+    """Marks follow from what a test asks for; tests for a GPU are skipped where there is none. Files with slow tests come
+    first, so that no process is left with one of them at the end."""
     has_gpu = Path("/dev/nvidiactl").exists()
     for item in items:
         if {"spider_dir", "bird_dir"} & set(getattr(item, "fixturenames", ())):
@@ -95,6 +96,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         if item.get_closest_marker("gpu") and not has_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA GPU on this machine"))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def _benchmark(name: str, proof: str) -> Path:

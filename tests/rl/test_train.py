@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -106,9 +105,8 @@ def test_a_finished_run_started_again_says_so_at_once_and_touches_nothing(runs, 
     assert "step 1/4" in log and "evaluating" in log and log.rstrip().endswith(f"report: {undisturbed}/report")
 
 
-@pytest.mark.parametrize("moment", ["starting 1 learner", "step 1/4"])
-def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, moment):
-    line = rl_command(runs, "stopped")
+def started(line, moment):
+    """The driver, a second after it said so, and the processes that it has started."""
     driver = subprocess.Popen(
         line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -116,7 +114,13 @@ def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, momen
     while not (said := driver.stdout.readline()).startswith(moment):
         assert said, "it must get as far"
     time.sleep(1)  # in the middle of it
-    children = psutil.Process(driver.pid).children(recursive=True)
+    return driver, psutil.Process(driver.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("moment", ["starting 1 learner", "step 1/4"])
+def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, moment):
+    line = rl_command(runs, "stopped")
+    driver, children = started(line, moment)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
     _, error = driver.communicate(timeout=15)
     assert driver.returncode == 130 and "Traceback" not in error, error
@@ -125,6 +129,14 @@ def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, momen
     assert last.endswith(" ".join(line[1:]))
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_killed_driver_leaves_no_process(runs):
+    driver, children = started(rl_command(runs, "killed"), "starting 1 learner")
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.communicate()
+    _, alive = psutil.wait_procs(children, timeout=150)  # Ray notices the loss of its driver by itself, in its own time
+    assert not alive, f"left behind: {[p.cmdline()[:3] for p in alive]}"
 
 
 @pytest.mark.parametrize(
@@ -142,43 +154,30 @@ def test_a_run_does_not_go_on_with_other_settings_and_stays_as_it_was(runs, undi
     assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
 
 
-def test_a_killed_run_whose_disk_is_lost_resumes_from_a_url_to_the_same_adapter_bit_for_bit(
+def test_a_job_whose_driver_is_killed_and_disk_lost_is_resumed_by_the_same_line_to_the_same_adapter_bit_for_bit(
     runs, undisturbed, tmp_path
 ):
-    line = [*rl_command(runs, "killed"), f"checkpoint.dir=file://{tmp_path}"]
-    driver = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    children = kill_after_step(driver, runs / "killed", 3)
-    _, alive = psutil.wait_procs(children, timeout=150)  # Ray notices the loss of its driver by itself, in its own time
-    assert not alive, f"left behind: {[p.cmdline()[:3] for p in alive]}"
-    first = metrics_of(runs / "killed")[0]
-    shutil.rmtree(runs / "killed")
-    assert "resuming" in finished(line)
-    rows = metrics_of(runs / "killed")
-    assert [row["step"] for row in rows] == [1, 2, 3, 4] and rows[0] == first
-    assert {path.name for path in (runs / "killed" / "evaluations").iterdir()} == {"base.json", "sft.json", "rl.json"}
-    assert trained_adapter(runs / "killed") == trained_adapter(undisturbed)
-    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == ["step_000002", "step_000004"]
-
-
-def test_a_job_whose_driver_is_killed_is_resumed_by_the_same_line_on_the_same_cluster(runs, undisturbed, tmp_path):
     with ray_head(num_cpus=8) as head:
-        command = ["python", *rl_command(runs, "job")[1:]]
+        command = ["python", *rl_command(runs, "job")[1:], f"checkpoint.dir=file://{tmp_path}/safe"]
         line = [sys.executable, "-m", "cluster.submit", "--address", head.address, "--", *command]
         settings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | head.env
         with (tmp_path / "job.log").open("w") as log:
             following = subprocess.Popen(line, cwd=ROOT, env=settings, stdout=log, stderr=log)
-        step = random.randint(1, STEPS - 1)
-        wait_for_step(following, runs / "job", step)
+        wait_for_step(following, runs / "job", 3)
         driver_of_job("run.name=job").kill()
         assert following.wait(timeout=120) not in (0, None), "a killed job must not look finished"
+        first = metrics_of(runs / "job")[0]
+        shutil.rmtree(runs / "job")
         again = subprocess.run(line, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=600)
         assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
         actors = {actor["class_name"] for actor in head.get("/api/v0/actors")["data"]["result"]["result"]}
     assert {"learner", "engine", "reward-0"} <= actors, "the driver must have joined this cluster"
-    assert step < 3 or "resuming" in again.stdout  # the checkpoint of step 2 may not have been written yet
-    assert f" is {runs} on the head" in again.stdout and "SUCCEEDED" in again.stdout
-    assert [row["step"] for row in metrics_of(runs / "job")] == [1, 2, 3, 4]
-    assert trained_adapter(runs / "job") == trained_adapter(undisturbed), f"killed after step {step}"
+    assert "resuming" in again.stdout and f" is {runs} on the head" in again.stdout and "SUCCEEDED" in again.stdout
+    rows = metrics_of(runs / "job")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4] and rows[0] == first
+    assert {path.name for path in (runs / "job" / "evaluations").iterdir()} == {"base.json", "sft.json", "rl.json"}
+    assert trained_adapter(runs / "job") == trained_adapter(undisturbed)
+    assert sorted(path.name for path in (tmp_path / "safe" / "job").iterdir()) == ["step_000002", "step_000004"]
 
 
 def driver_of_job(name):
@@ -189,15 +188,6 @@ def driver_of_job(name):
         if {"rl.train", name} <= set(process.info["cmdline"] or ()) and "cluster.submit" not in process.info["cmdline"]
     ]
     return driver
-
-
-def kill_after_step(driver, run, step):
-    """SIGKILLs the driver as soon as `step` is in its metrics; returns the processes that it had started."""
-    wait_for_step(driver, run, step)
-    children = psutil.Process(driver.pid).children(recursive=True)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    return children
 
 
 def wait_for_step(process, run, step):
