@@ -17,6 +17,12 @@ from rl.types import Aggregation, KlEstimator, Surrogate
 from sft.config import DataConfig, LoraConfig, ModelConfig, ModelFile, ReadFile, RunConfig, Settings, WrittenFile
 
 
+class TrainingData(DataConfig):
+    """Which questions, in which order, and how their schema is written."""
+
+    difficulty: ReadFile = Field("", description="file of rl.difficulty: questions that it finds undecided come first")
+
+
 class RolloutConfig(Settings):
     """What is sampled per step, from the full softmax: truncated sampling would bias every ratio.
 
@@ -149,7 +155,7 @@ class RlConfig(Settings):
     run: RunConfig = RunConfig(name="rl")
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()
-    data: DataConfig = DataConfig()
+    data: TrainingData = TrainingData()
     rollout: RolloutConfig = RolloutConfig()
     engine: EngineConfig = EngineConfig()
     reward: RewardConfig = RewardConfig()

@@ -19,7 +19,7 @@ class ShuffledQuestions:
     """Endless passes over the questions, each in its own order. A draw depends on (seed, step, refill) alone.
 
     dropped: ids that are passed over. Orders are of all questions, so that one more or less does not shuffle the rest.
-    together: questions of one database that are drawn one after the other.
+    together: questions of one database that are drawn one after the other. first: ids that begin every pass.
     """
 
     examples: Sequence[Example]
@@ -27,6 +27,7 @@ class ShuffledQuestions:
     seed: int
     dropped: frozenset[str] = frozenset()
     together: int = 1
+    first: frozenset[str] = frozenset()
 
     def draw(self, step: int, refill: int = 0) -> list[Example]:
         """The questions of step 1, 2, …; a batch may span passes. A refill is drawn from all of them."""
@@ -42,7 +43,8 @@ class ShuffledQuestions:
     def _pass(self, name: str) -> list[Example]:
         databases = [example.database for example in self.examples]
         order = shuffled(databases, self.together, random.Random(f"{self.seed}/{name}"))
-        return [self.examples[i] for i in order if self.examples[i].id not in self.dropped]
+        kept = [self.examples[i] for i in order if self.examples[i].id not in self.dropped]
+        return sorted(kept, key=lambda example: example.id not in self.first)
 
 
 def fitting(examples: list[Example], encoder: PromptEncoder) -> list[Example]:

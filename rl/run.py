@@ -42,7 +42,7 @@ OUTPUTS = (
 MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("steps", "run", "engine", "evaluation", "checkpoint", "alarm"), True),
     **dict.fromkeys(("init_adapter", "sft_metrics"), True),
-    "data": {"checked"}, "rollout": {"replay"}, "reward": {"workers", "model"},
+    "data": {"checked", "difficulty"}, "rollout": {"replay"}, "reward": {"workers", "model"},
     "learner": {"ranks", "timeout_s", "teacher"},
 }  # fmt: skip
 """Settings that a resumed run may have otherwise. Of files, the content counts, not where they lie."""

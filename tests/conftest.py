@@ -86,8 +86,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks follow from what a test asks for; tests for a GPU are skipped where there is none. Files with slow tests come
-    first, so that no process is left with one of them at the end."""
+    """Marks follow from what a test asks for; tests for a GPU are skipped where there is none.
+
+    Files with slow tests come first, so that no process is left with one of them at the end.
+    """
     has_gpu = Path("/dev/nvidiactl").exists()
     for item in items:
         if {"spider_dir", "bird_dir"} & set(getattr(item, "fixturenames", ())):

@@ -100,6 +100,7 @@ def faults(line: str) -> list[str]:
     options = [word for word in words if re.match(r"--\w", word) and word not in said]
     files = [word for word in words if re.match(r"\w+/configs/", word) and not (ROOT / word).is_file()]
     keys = [word for word in words if re.match(r"[\w.]+=", word) and word.partition("=")[0] not in settings]
+    keys = keys if "--settings" in said else []  # other commands have words of their own with a = in them
     return [f"{line}: {word}" for word in (*options, *files, *keys)]
 
 

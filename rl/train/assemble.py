@@ -38,9 +38,17 @@ CANARY_PROMPTS = 4
 
 
 def assemble(
-    run: Run, train: Sequence[Example], dev: Sequence[Example], encoder: PromptEncoder, stack: ExitStack
+    run: Run,
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    encoder: PromptEncoder,
+    stack: ExitStack,
+    first: frozenset[str] = frozenset(),
 ) -> tuple[Recipe, RunWatch]:
-    """Starts the actors, checks the reward, and passes over the training questions whose golds cannot be rewarded."""
+    """Starts the actors, checks the reward, and passes over the training questions whose golds cannot be rewarded.
+
+    first: ids of those to draw first.
+    """
     config = run.config
     where = placement(config)
     asked = where.requests(config, config.reward.least_workers)
@@ -69,9 +77,8 @@ def assemble(
     waves = not where.engine_gpus
     policy = EnginePolicy(engines, learners, encoder, config.rollout, canary, config.run.seed, around, waves)
     watch = RunWatch(run, policy, rewards, dev)
-    questions = ShuffledQuestions(
-        train, config.rollout.questions, config.run.seed, dropped, config.rollout.together
-    )
+    rollout = config.rollout
+    questions = ShuffledQuestions(train, rollout.questions, config.run.seed, dropped, rollout.together, first)
     return _recipe(config, questions, policy, rewards, watch), watch
 
 

@@ -15,6 +15,7 @@ from evaluation.benchmarks import load_examples
 from evaluation.console import log_to
 from rl import loop, rater, replay, teacher
 from rl.config import RlConfig
+from rl.difficulty import undecided
 from rl.memory import object_store_mib, require_kv_cache
 from rl.policy import EnginePolicy
 from rl.questions import checked, fitting
@@ -43,12 +44,13 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     train, dev = (load_examples(name, s, data, shots=shots, synthetic=made_up) for s in ("train", "dev"))
     encoder = _encoder(config)
     train = fitting(checked(train, config.data.checked), encoder)
+    first = undecided(Path(config.data.difficulty), train) if config.data.difficulty else frozenset()
     with ExitStack() as stack:
         run = stack.enter_context(opened(config, identity_of(config, train)))
         log_to(run.directory)
         print("starting Ray", flush=True)
         stack.enter_context(start(num_cpus=slots(config), object_store_mib=object_store_mib(config)))
-        recipe, watch = assemble(run, train, dev, encoder, stack)
+        recipe, watch = assemble(run, train, dev, encoder, stack, first)
         with closing(watch):
             if config.evaluation.base and config.steps:
                 watch.evaluate_once("base", None)

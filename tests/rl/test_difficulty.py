@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.benchmarks import load_examples
+from evaluation.errors import UserError
+from rl.difficulty import main, undecided
+from rl.questions import ShuffledQuestions
+
+
+def test_a_question_is_as_hard_as_its_samples_are_wrong_and_undecided_ones_are_drawn_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = load_examples("tiny", "train")[:6]
+    wrong, right = ["SELECT 'no'"] * 4, [e.gold_sql for e in examples]
+    samples = [wrong, [right[1], *wrong[1:]], [right[2]] * 4, wrong, [right[4]] * 2 + wrong[2:]]
+    rows = [{"id": e.id, "sql": "", "samples": s} for e, s in zip(examples, samples, strict=False)]
+    predictions, out = tmp_path / "samples.jsonl", tmp_path / "difficulty.jsonl"
+    predictions.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"id": "other", "samples": ["SELECT 1"]}]))
+    assert main(["--predictions", str(predictions), "--benchmark", "tiny", "--out", str(out)]) == 0
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["rate"] for row in found] == [0, 0.25, 1, 0, 0.5] and {row["samples"] for row in found} == {4}
+    shown = capsys.readouterr()
+    assert "undecided: 2 of 5 questions (40.0%)" in shown.out and "1 of 6 predictions are of no question" in shown.err
+    first = undecided(out, examples)
+    assert first == {examples[1].id, examples[4].id}
+    drawn = [e.id for step in (1, 2, 3) for e in ShuffledQuestions(examples, 2, 0, first=first).draw(step)]
+    assert set(drawn[:2]) == first and len(set(drawn)) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"id": "train-0", "sql": "SELECT 1"}\n', "must have samples, as rl.predict --samples K writes them"),
+        ('{"id": "nowhere", "samples": ["SELECT 1"]}\n', "none of their ids is one of its"),
+    ],
+)
+def test_predictions_without_samples_or_of_other_questions_are_refused(
+    text: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "samples.jsonl"
+    file.write_text(text)
+    assert main(["--predictions", str(file), "--benchmark", "tiny", "--out", str(tmp_path / "o.jsonl")]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ['{"id": "train-0"}\n', '{"id": "nowhere", "rate": 0.5}\n'])
+def test_a_file_that_is_none_of_ours_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "difficulty.jsonl"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"data\.difficulty must be"):
+        undecided(file, load_examples("tiny", "train")[:3])
