@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+LONGEST_ROW = 1000  # lines of a row of a CSV file
 _BETWEEN = re.compile(r"[\s,]*")
 _LOST_BYTE = re.compile("[\udc80-\udcff]")
 
@@ -185,22 +186,32 @@ def _object(value: Any, where: str) -> Placed | Fault:
 def _csv(text: str, path: Path) -> Iterator[Placed | Fault]:
     """Rows under a header line; the cells are parted by what occurs most in it: comma, semicolon, tab or bar."""
     csv.field_size_limit(2**31 - 1)
-    head = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=head.count))
-    names = next(reader, [])
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Fault(f"{path}, line {line}", f"malformed CSV ({error})")
-            continue
+    lines = list(io.StringIO(text, newline=""))
+    head = lines[0] if lines else ""
+    delimiter = max(",;\t|", key=head.count)
+    names, start = _row(lines, 0, delimiter)
+    while start < len(lines):
+        where = f"{path}, line {start + 1}"
+        row, taken = _row(lines, start, delimiter)
         if len(row) == len(names):
-            yield Placed(dict(zip(names, row, strict=True)), f"{path}, line {line}")
+            yield Placed(dict(zip(names, row, strict=True)), where)
         elif row:
-            yield Fault(f"{path}, line {line}", f"must have {len(names)} cells, has {len(row)}")
+            yield Fault(where, f"must have {len(names)} cells, has {len(row)}")
+            taken = 1 if len(row) < len(names) else taken  # a quote that is not closed takes the lines below
+        start += taken
+
+
+def _row(lines: Sequence[str], start: int, delimiter: str) -> tuple[list[str], int]:
+    """The cells of the row that begins at a line, and its lines; where quotes are not as they must be, of the line
+    alone, which is one cell when a quote of it is not closed."""
+    taken = (lines[n] for n in range(start, min(start + LONGEST_ROW, len(lines))))
+    try:
+        reader = csv.reader(taken, delimiter=delimiter, strict=True)
+        return next(reader, []), max(1, reader.line_num)
+    except csv.Error:
+        reader = csv.reader(lines[start : start + 2], delimiter=delimiter)
+        row = next(reader)
+        return (row if reader.line_num == 1 else [lines[start]]), 1
 
 
 def _parquet(path: Path) -> Iterator[Placed]:

@@ -74,6 +74,25 @@ def test_broken_records_among_good_ones_are_named_and_the_rest_is_kept(
     assert all(example.question == "How many?" for example in split.examples)
 
 
+@pytest.mark.parametrize(
+    ("broken", "kept"),
+    [
+        ('"How many?,SELECT 1\n', 3),  # not closed: the next quote, or the end, would close it
+        ('How many?,"SELECT 1\n', 3),
+        ("How many?\n", 3),
+        ("How many?,SELECT 1,2\n", 3),
+        ('"How\nmany?","SELECT\n1"\n', 4),
+        ('"Bob" is how old?,SELECT 1\n', 4),
+    ],
+)
+def test_a_row_with_wrong_quotes_or_cells_does_not_take_others_along(tmp_path: Path, broken: str, kept: int) -> None:
+    content = f'question,sql\nFirst?,SELECT 1\n{broken}"Second?",SELECT 2\nThird?,"SELECT 3"\n'
+    split = load_split("own", "dev", lay(tmp_path, {"dev.csv": content, "shop.db": SHOP}))
+    assert len(split.examples) == kept and len(split.faults) == 4 - kept
+    assert [e.gold_sql for e in split.examples][-2:] == ["SELECT 2", "SELECT 3"]
+    assert all("line 3" in str(fault) for fault in split.faults)
+
+
 PRETTY = json.dumps([GOOD] * 3, indent=4)
 
 
