@@ -209,7 +209,7 @@ def _row(lines: Sequence[str], start: int, delimiter: str) -> tuple[list[str], i
         reader = csv.reader(taken, delimiter=delimiter, strict=True)
         return next(reader, []), max(1, reader.line_num)
     except csv.Error:
-        reader = csv.reader(lines[start : start + 2], delimiter=delimiter)
+        reader = csv.reader([lines[start], ""], delimiter=delimiter)
         row = next(reader)
         return (row if reader.line_num == 1 else [lines[start]]), 1
 

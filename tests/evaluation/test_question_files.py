@@ -93,6 +93,12 @@ def test_a_row_with_wrong_quotes_or_cells_does_not_take_others_along(tmp_path: P
     assert all("line 3" in str(fault) for fault in split.faults)
 
 
+def test_a_last_row_that_is_cut_short_is_lost(tmp_path: Path) -> None:
+    content = 'question,sql\nFirst?,SELECT 1\nSecond?,"SELECT 2'
+    split = load_split("own", "dev", lay(tmp_path, {"dev.csv": content, "shop.db": SHOP}))
+    assert (len(split.examples), len(split.faults)) == (1, 1)
+
+
 PRETTY = json.dumps([GOOD] * 3, indent=4)
 
 
