@@ -44,12 +44,13 @@ def find_files(data: Path, pattern: str, below: Sequence[str] = OUTER) -> list[P
     """The files of one pattern, in the data directory or in the folders that its archive unpacked to. UserError when
     "a|b" is there as both, or a plain name in several folders."""
     for outer in below:
-        found = [sorted(data.glob(outer + name)) for name in pattern.split("|")]
-        if "*" in pattern:
-            found = [paths for paths in found if paths][:1]
+        names = [name for name in pattern.split("|") if any(data.glob(outer + name))]
+        plain = [name for name in names if "*" not in name]
+        names = names[:1] if "*" in pattern else names
+        found = (sorted(data.glob(outer + name)) for name in names)
         files = list(dict.fromkeys(path for paths in found for path in paths if path.is_file()))
-        several = sum(map(bool, found)) > 1 or (len(files) > 1 and "*" not in pattern and outer)
-        if several and "*" not in pattern:
+        if len(plain) > 1 or (len(files) > 1 and "*" not in pattern and outer):
+            files = files if len(files) > 1 else [data / outer / name for name in plain]
             raise UserError(f"there must be one file of questions, found {', '.join(map(str, files[:5]))}: keep one")
         if files:
             return files

