@@ -87,7 +87,8 @@ class LearnerConfig(Settings):
     ranks: int = Field(1, ge=1, description="learner processes, a GPU each; each holds the whole 4-bit base")
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
     warmup_steps: int = Field(5, ge=0, description="steps of linear warm-up")
-    decay: bool = Field(True, description="linear decay to a tenth at the last step; off: constant")
+    decay: bool = Field(True, description="linear decay to rate_floor at the last step; off: constant")
+    rate_floor: float = Field(0.1, ge=0, le=1, description="share of the peak learning rate that decay leaves")
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     minibatches: int = Field(1, ge=1, description="optimizer steps per batch of groups")
@@ -105,6 +106,7 @@ class LearnerConfig(Settings):
     adapt_clip: bool = Field(False, description="with kl_target: the clip range shrinks where the KL is above it, too")
     kl_estimator: KlEstimator = Field("k2", description="how that KL is estimated, each with its own gradient")
     entropy: float = Field(0.0, description="weight of the entropy bonus")
+    entropy_floor: float = Field(0.0, ge=0, description="nats per token above which there is no bonus; 0: always one")
     pair_beta: float = Field(0.1, gt=0, description="dpo, ipo: how close pairs keep the policy to the reference")
     pairs: int = Field(2, ge=1, description="dpo, ipo: most pairs of a right and a wrong answer per group")
     teacher: ModelFile = Field("", description="opd: adapter on the same base, or model of the same tokenizer")
@@ -121,6 +123,8 @@ class LearnerConfig(Settings):
             raise ValueError("kl_target adapts the weight kl, which must be above 0 to begin with, or set adapt_clip")
         if self.adapt_clip and not self.kl_target:
             raise ValueError("adapt_clip needs kl_target: the KL to the reference that the clip range is adapted to")
+        if self.entropy_floor and not self.entropy > 0:
+            raise ValueError("entropy_floor switches the bonus on, whose weight entropy must be above 0")
         return self
 
 

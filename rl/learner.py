@@ -94,6 +94,7 @@ class Learner:
         )
         self.skipped = 0  # updates in a row
         self.factor = 1.0  # of the KL's weight
+        self.bonus = 1.0  # of the entropy's weight
         self.ranks, self._now = Ranks(), Step()
         self.model.train()
         _refuse_dropout(self.model)
@@ -158,7 +159,9 @@ class Learner:
         return fresh | self._controlled(metrics, updates)
 
     def _controlled(self, metrics: dict[str, float], updates: int) -> dict[str, float]:
-        """Adapts the factor to the KL of this step, the same on every rank."""
+        """Adapts the factor to the KL of this step, and the bonus to its entropy, the same on every rank."""
+        if self.config.entropy_floor and updates:
+            self.bonus = float(metrics["entropy_learned"] < self.config.entropy_floor)
         target = self.config.kl_target
         if target and updates:
             self.factor = adapted(self.factor, metrics["kl_reference"], target)
@@ -245,7 +248,7 @@ class Learner:
         teacher_N = self._taught(groups, packed) if self.algorithm.teacher else None
         log_probs_N, entropy_N = self._log_probs(packed)
         fixed = behaviour_N, advantages_N, weights_N, answers_N
-        return Tokens(log_probs_N, *fixed, reference_N, entropy_N, self.factor, teacher_N)
+        return Tokens(log_probs_N, *fixed, reference_N, entropy_N, self.factor, teacher_N, self.bonus)
 
     def _pack(self, groups: Sequence[Group]) -> PackedBatch:
         return pack([group.episodes for group in groups], self.packing == "shared").to(self.device)
@@ -318,10 +321,11 @@ class Learner:
             )
 
     def _learning_rate(self, step: int) -> float:
-        """Linear warm-up, then linear decay to a tenth at the last step. `step` counts from 1."""
+        """Linear warm-up, then linear decay to the floor at the last step. `step` counts from 1."""
         warm = min(1.0, step / max(1, self.config.warmup_steps))
         done = max(0, step - self.config.warmup_steps) / max(1, self.total_steps - self.config.warmup_steps)
-        return self.config.learning_rate * warm * (1.0 - 0.9 * min(1.0, done) if self.config.decay else 1.0)
+        left = 1.0 - (1.0 - self.config.rate_floor) * min(1.0, done) if self.config.decay else 1.0
+        return self.config.learning_rate * warm * left
 
     def _taught(self, groups: Sequence[Group], packed: PackedBatch) -> Tensor:
         if self.teacher is None:
@@ -391,7 +395,7 @@ class Learner:
         """Everything that a resumed run needs, as files by name: safetensors and JSON, which cannot execute code."""
         tensors, scalars = flatten_optimizer(self.optimizer.state_dict())
         weights = {name: parameter.detach() for name, parameter in self.trained.items()}
-        record = {"optimizer": scalars, "skipped": self.skipped, "factor": self.factor}
+        record = {"optimizer": scalars, "skipped": self.skipped, "factor": self.factor, "bonus": self.bonus}
         return {
             "trained.safetensors": pack_tensors(weights),
             "optimizer.safetensors": pack_tensors(tensors | {"torch_rng": torch.get_rng_state()}),
@@ -411,6 +415,7 @@ class Learner:
                 parameter.copy_(weights[name])
         restore_optimizer(self.optimizer, tensors, record["optimizer"])
         self.skipped, self.factor = record.get("skipped", 0), record.get("factor", 1.0)
+        self.bonus = record.get("bonus", 1.0)
 
 
 def _refuse_dropout(model: torch.nn.Module) -> None:

@@ -50,7 +50,8 @@ LATER = (
     "algorithm", "environment", "rollout.grow_to", "rollout.budget",
     "reward.efficiency", "reward.model_weight", "reward.extra", "reward.extra_weight",
     "learner.pair_beta", "learner.pairs", "learner.kl_target", "learner.adapt_clip", "learner.passes",
-    "learner.gamma", "learner.gae_lambda", "learner.value_weight", "learner.value_clip",
+    "learner.entropy_floor", "learner.rate_floor", "learner.gamma", "learner.gae_lambda",
+    "learner.value_weight", "learner.value_clip",
     *(f"agent.{name}" for name in AgentConfig.model_fields),
 )  # fmt: skip
 """Settings that checkpoints of earlier versions do not know: while they have their default they are no identity."""

@@ -101,7 +101,7 @@ class Algorithm:
         from rl.algorithms.losses import LossTerms, policy_loss
 
         terms = LossTerms(**{field.name: getattr(self.learner, field.name) for field in fields(LossTerms)})
-        terms = replace(terms, kl=terms.kl * tokens.factor)
+        terms = replace(terms, kl=terms.kl * tokens.factor, entropy=terms.entropy * tokens.bonus)
         if self.learner.adapt_clip:
             clips = terms.clip_low / tokens.factor, terms.clip_high / tokens.factor
             terms = replace(terms, clip_low=min(0.99, clips[0]), clip_high=clips[1])

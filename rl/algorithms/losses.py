@@ -45,7 +45,7 @@ class Tokens:
 
     log_probs_N: log π, with its gradient; behaviour_N: log μ of the engine. answers_N: for each token the number of its
     answer, 0 ≤ n, all those of a group in a row. reference_N, teacher_N and entropy_N are there where the algorithm
-    asks for them. factor: of `rl.algorithms.control`.
+    asks for them. factor: of `rl.algorithms.control`; bonus: what the weight of the entropy is multiplied by.
     """
 
     log_probs_N: Tensor
@@ -57,6 +57,7 @@ class Tokens:
     entropy_N: Tensor | None = None
     factor: float = 1.0
     teacher_N: Tensor | None = None
+    bonus: float = 1.0
 
     @property
     def fixed(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -69,3 +69,25 @@ def test_a_target_without_anything_to_drive_is_one_line(learner: dict[str, Any],
     with pytest.raises(UserError, match="kl_target") as caught:
         validate(RlConfig, {"init_adapter": "a", "learner": learner}, "test")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_entropy_bonus_acts_only_below_its_floor_and_a_resumed_learner_knows(toy: str, warm: str) -> None:
+    low, high = (learner_of("grpo", toy, warm, entropy=0.1, entropy_floor=floor) for floor in (1e-3, 1e3))
+    plain = learner_of("grpo", toy, warm, entropy=0.1)
+    groups = plain.algorithm.credit([group_of("rw")])
+    # before the first step nothing is measured, and the bonus acts
+    assert len({learner.learn(groups, 1)["loss"] for learner in (low, high, plain)}) == 1
+    assert (low.bonus, high.bonus, plain.bonus) == (0.0, 1.0, 1.0)
+    losses = [learner.learn(groups, 2)["loss"] for learner in (low, high, plain)]
+    assert losses[0] > losses[1] == losses[2]
+    resumed = learner_of("grpo", toy, warm, entropy=0.1, entropy_floor=1e-3)
+    resumed.restore(low.state())
+    assert resumed.bonus == 0.0
+    with pytest.raises(UserError, match="entropy_floor switches the bonus on, whose weight entropy must be above 0"):
+        validate(RlConfig, {"learner": {"entropy_floor": 0.5}}, "test")
+
+
+def test_the_learning_rate_decays_to_its_floor(toy: str, warm: str) -> None:
+    learner = learner_of("grpo", toy, warm, learning_rate=1.0, rate_floor=0.25)  # 10 steps, no warm-up
+    # half of the way from 1 to ¼, and all of it
+    assert [learner._learning_rate(step) for step in (5, 10, 12)] == pytest.approx([0.625, 0.25, 0.25])
