@@ -385,8 +385,8 @@ MUTATIONS = (
         "5.18",
         "the positions of an answer go on from the answer before it",
         "sft/policy/packing.py",
-        "positions += range(shared, shared + branch.length)",
-        "positions += range(len(positions) - start, len(positions) - start + branch.length)",
+        "self.positions += range(position, position + branch.length)",
+        "self.positions += range(len(self.positions), len(self.positions) + branch.length)",
         ("tests/rl/test_packing.py::test_a_packed_group_gives_the_log_probs_of_separate_sequences",),
     ),
     Mutation(
