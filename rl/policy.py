@@ -90,7 +90,9 @@ class EnginePolicy:
 
     def _resume(self, version: int | None, sampling_of: Callable[[Part, int], Sampling]) -> Resume:
         def go_on(part: Part, seen: Mapping[Place, Observation], turn: int) -> tuple[Part, set[Place]]:
-            read = {place: self.encoder.reply_ids(observation.text) for place, observation in sorted(seen.items())}
+            # those of a question apart: when the later ones begin, the cache of prefixes holds its prompt
+            order = sorted(seen, key=lambda place: (place.sample, place.group))
+            read = {place: self.encoder.reply_ids(seen[place].text) for place in order}
             episodes = {place: part.groups[place.group].episodes[place.sample] for place in read}
             prompts = {place: [*episodes[place].ids, *ids] for place, ids in read.items()}
             places = [place for place, prompt in prompts.items() if self.encoder.fits(prompt)]

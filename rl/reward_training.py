@@ -17,6 +17,7 @@ import peft
 import torch
 from datasets import Dataset
 from safetensors.torch import save as to_safetensors
+from transformers import PrinterCallback
 from trl import RewardConfig, RewardTrainer
 
 from evaluation.errors import UserError
@@ -100,6 +101,7 @@ def fit(
         for parameter in scorer.parameters():  # TRL makes them bf16 over a 4-bit base
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     return scorer
 

@@ -132,6 +132,24 @@ def test_what_is_read_follows_the_template_and_goes_to_the_engine_as_ids(
     assert tokenizer.decode([*first, *done.segments[1].ids]) == whole.partition("assistant\n")[2]
 
 
+def test_turns_of_a_question_are_asked_apart_and_go_to_their_own_episodes(shop: Example, tmp_path: Path) -> None:
+    encoder = PromptEncoder(load_tokenizer(str(make_toy_model(tmp_path))), "compact", 900)
+    engine, stub = Scripted(encoder, ["SELECT 1"]), SimpleNamespace()
+    policy = EnginePolicy(engine, stub, encoder, RolloutConfig(), Canary([], []), 0)  # type: ignore[arg-type]
+    groups = [
+        Group(shop, [Episode.single(k, [50 + g], [60 + k], [-1.0], "stop", 4, "SELECT 0") for k in range(2)])
+        for g in range(2)
+    ]
+    seen = {Place(g, k): Observation("again") for g in range(2) for k in range(2)}
+    part, gone_on = policy.resume(5, 0, 4)(Part(groups), seen, 1)
+    ((prompts, _),) = engine.asked
+    assert [prompt[:2] for prompt in prompts] == [[50, 60], [51, 60], [50, 61], [51, 61]] and gone_on == seen.keys()
+    for g, group in enumerate(part.groups):
+        assert [(e.ids[:2], e.turns, e.sql) for e in group.episodes] == [
+            ([50 + g, 60 + k], 2, "SELECT 1") for k in range(2)
+        ]
+
+
 def test_an_episode_without_room_for_one_more_is_over(shop: Example, worker: RewardWorker, tmp_path: Path) -> None:
     tokenizer = load_tokenizer(str(make_toy_model(tmp_path)))
     prompt = PromptEncoder(tokenizer, "compact", 900).encode(shop)
