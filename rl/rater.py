@@ -19,7 +19,7 @@ from rl.critic import predicted
 from rl.types import Episode, Segment
 from sft.config import ModelConfig
 from sft.policy import provenance
-from sft.policy.adapter import read_config
+from sft.policy.adapter import CONFIG
 from sft.policy.base import load_tokenizer, read_adapter
 from sft.policy.packing import PackedBatch
 
@@ -28,11 +28,10 @@ NAME, HEAD = "rater", "head.safetensors"
 
 def check(directory: Path, model: ModelConfig, style: str) -> None:
     """UserError unless it rates answers of this model, behind prompts of this style."""
-    read_config(directory)
-    card = directory / provenance.FILE
-    if not ((directory / HEAD).is_file() and card.is_file()):
-        raise UserError(f"reward.model: {directory} must be made by rl.reward_model: it lacks {HEAD} or {card.name}")
-    theirs = json.loads(card.read_text(encoding="utf-8"))
+    lacking = [name for name in (CONFIG, HEAD, provenance.FILE) if not (directory / name).is_file()]
+    if lacking:
+        raise UserError(f"reward.model: {directory} must be made by rl.reward_model: it lacks {lacking[0]}")
+    theirs = json.loads((directory / provenance.FILE).read_text(encoding="utf-8"))
     if theirs.get("tokenizer") != vocabulary_digest(model.path):
         raise UserError(
             f"reward.model: {directory} reads the tokenizer of {theirs.get('base_model')}, another one than that of "

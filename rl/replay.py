@@ -25,13 +25,14 @@ COLUMNS = (
     "example_id", "sample", "policy_step", "db_id", "question", "gold", "sql", "verdict", "reward", "finish_reason",
     "prompt_ids", "token_ids", "log_probs",
 )  # fmt: skip
+SECTIONS = ("model", "lora", "learner", "data")
 
 
 def files(run: Path) -> list[Path]:
     """Of its samples, in order. UserError when there are none."""
     found = sorted((run / "rollouts").glob("step_*.parquet"))
     if not found:
-        raise UserError(f"{run} must be the directory of a run of rl.train: it has no rollouts/step_*.parquet")
+        raise UserError(f"samples lie in the directory of a run of rl.train; {run} has no rollouts/step_*.parquet")
     return found
 
 
@@ -39,14 +40,23 @@ def digest(run: Path) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files(run))).hexdigest()
 
 
+def settings(run: Path) -> dict[str, Any]:
+    """Of the run that has drawn them, by section."""
+    try:
+        found: dict[str, Any] = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        lacking = [name for name in SECTIONS if not isinstance(found[name], dict)]
+        if not lacking:
+            return found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        lacking = [str(error)]
+    raise UserError(f"{run / 'config.json'} must hold the settings of a run of rl.train: {lacking[0]}")
+
+
 def check(run: Path, model: ModelConfig, style: str) -> None:
     """UserError unless its samples are of this model, behind prompts of this style."""
     files(run)
-    try:
-        theirs = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        path, theirs_style = theirs["model"]["path"], theirs["data"]["prompt_style"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run / 'config.json'} must hold the settings of a run of rl.train: {error}") from None
+    theirs = settings(run)
+    path, theirs_style = theirs["model"]["path"], theirs["data"]["prompt_style"]
     if path != model.path and fingerprint(path) != fingerprint(model.path):
         raise UserError(f"the samples of {run} are those of {path}, another model than {model.path}")
     if theirs_style != style:

@@ -38,10 +38,10 @@ Pair = dict[str, list[int]]
 
 def train_and_save(args: argparse.Namespace) -> str:
     """What is printed: the accuracy on the held-out pairs. UserError: no pairs to learn from, or none to hold out."""
-    settings = json.loads((args.run / "config.json").read_text(encoding="utf-8"))
+    groups, settings = replay.read(args.run), replay.settings(args.run)
     model = validate(ModelConfig, settings["model"], str(args.run / "config.json"))
     lora = validate(LoraConfig, settings["lora"] | {"dropout": 0.0}, str(args.run / "config.json"))
-    learned, held_out = split(replay.read(args.run), args.held_out, args.seed)
+    learned, held_out = split(groups, args.held_out, args.seed)
     rate = args.learning_rate or settings["learner"]["learning_rate"]
     scorer = fit(model, lora, learned, args.epochs, rate, args.batch, args.seed)
     found = accuracy(scorer, held_out, args.batch)

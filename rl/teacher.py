@@ -31,7 +31,10 @@ def check(path: str, model: ModelConfig, style: str) -> None:
     """UserError unless it can judge the tokens of this policy, behind the prompts of this style."""
     if is_adapter(path):
         return provenance.check(Path(path), model, style)
-    directory = model_directory(path)
+    try:
+        directory = model_directory(path)
+    except UserError as error:
+        raise UserError(f"learner.teacher: no adapter, and {error}") from None
     ours, theirs = (load_tokenizer(one).get_vocab() for one in (model.path, path))
     if ours != theirs:
         other = next(iter(dict(ours.items() ^ theirs.items())))

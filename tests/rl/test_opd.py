@@ -105,6 +105,8 @@ def test_a_teacher_of_another_tokenizer_context_or_base_is_refused_in_one_line(
     other = str(make_toy_model(tmp_path / "other", hidden=32))
     teacher.check(other, model_of(toy), "compact")
     teacher.check(wise, model_of(toy), "compact")
+    with pytest.raises(UserError, match="learner.teacher: no adapter, and the model path nope does not exist"):
+        teacher.check("nope", model_of(toy), "compact")
     with pytest.raises(UserError, match="does not fit"):
         teacher.check(wise, model_of(other), "compact")
     with pytest.raises(UserError, match=r"learner.teacher: .* reads 1024 tokens, and model.max_length is 2048"):

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from evaluation.errors import UserError
 from rl import loop
 from rl.config import RlConfig
 from rl.journal import write_rollouts
-from rl.replay import Replay, check, digest, files, hardness, read
+from rl.replay import Replay, check, digest, files, hardness, read, settings
 from rl.types import Group, Segment
 from sft.settings.file import validate
 from tests.rl.test_loop import Scripted, recipe_of
@@ -27,11 +26,12 @@ def with_rewards(group: Group, step: int) -> Group:
     return replace(group, episodes=episodes, rewards=rewards, advantages=[0.0] * len(rewards))
 
 
-def run_of(directory: Path, steps: Sequence[Sequence[Group]], model: str = "m", **settings: Any) -> Path:
+def run_of(directory: Path, steps: Sequence[Sequence[Group]], model: str = "m") -> Path:
     (directory / "rollouts").mkdir(parents=True)
     for step, groups in enumerate(steps, start=1):
         write_rollouts(directory / "rollouts" / f"step_{step:06d}.parquet", [with_rewards(g, step - 1) for g in groups])
-    (directory / "config.json").write_text(json.dumps({"model": {"path": model}, "data": {"prompt_style": "compact"}}))
+    config = {"model": {"path": model}, "lora": {}, "learner": {}, "data": {"prompt_style": "compact"}}
+    (directory / "config.json").write_text(json.dumps(config))
     return directory
 
 
@@ -71,10 +71,13 @@ def test_the_loop_learns_from_them_whatever_policy_drew_them_and_draws_none(tmp_
 def test_what_cannot_be_learned_from_is_one_line(toy: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none of 2 groups has both a right and a wrong answer"):
         Replay([group_of("rr"), group_of("w")], 4)
-    with pytest.raises(UserError, match=r"must be the directory of a run of rl.train: it has no rollouts"):
+    with pytest.raises(UserError, match=r"the directory of a run of rl.train; .* has no rollouts"):
         files(tmp_path)
     run = run_of(tmp_path / "run", [[EASY]], model=toy)
     check(run, model_of(toy), "compact")
+    (tmp_path / "config.json").write_text('{"model": 5}')
+    with pytest.raises(UserError, match=r"must hold the settings of a run of rl.train: "):
+        settings(tmp_path)
     with pytest.raises(UserError, match=r"follow prompts of the style 'compact', not 'ddl'"):
         check(run, model_of(toy), "ddl")
     with pytest.raises(UserError, match=r"are those of .*, another model than sft/tiny"):
