@@ -24,6 +24,7 @@ from evaluation.errors import UserError, one_screen
 from graph.schema import SchemaError
 from rl import wire
 from rl.asker import LONGEST_QUESTION, Asker
+from rl.picture import picture
 from rl.selection import Select, Selection
 from rl.serve.batcher import Batcher, Busy, EngineLost
 from rl.serve.chat import Chat, ChatRequest, asked_policy, model, models
@@ -32,7 +33,6 @@ from rl.serve.feedback import Feedback, Verdict
 from rl.serve.guard import Guard, error_body
 from rl.serve.metrics import TYPE as METRICS_TYPE
 from rl.serve.metrics import Metrics
-from rl.serve.schema import picture
 
 PAGE = Path(__file__).with_name("page")
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -193,7 +193,8 @@ def _add_asking(app: FastAPI, parts: Parts, metrics: Metrics) -> None:
         longest = max(len(question), len(evidence), len(database))
         if longest > LONGEST_QUESTION:
             raise UserError(f"a question must have at most {LONGEST_QUESTION} characters, got {longest}")
-        return picture(databases.name(database), asker.writer(databases.path(database)), question, evidence)
+        drawn = picture(asker.writer(databases.path(database)), question, evidence)
+        return {"database": databases.name(database), **drawn}
 
     @app.post("/feedback")
     def feedback(opinion: Opinion) -> dict[str, str]:

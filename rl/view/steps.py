@@ -9,11 +9,11 @@ from evaluation.benchmarks import Example
 from evaluation.differing import shortened, side_by_side
 from evaluation.sql_diff import as_plain
 from graph.schema import SchemaError
+from rl.picture import picture, uses
 from rl.view import tokens
 from rl.view.databases import Databases, writer
 from rl.view.rollouts import LONGEST_TEXT, Damaged, GroupFigures, Index, Question, is_right, parts_of, read, step_files
 from rl.view.runs import Place
-from rl.view.schema import picture, uses
 
 MOST_ANSWERS, MOST_TOKENS = 64, 4_000  # different answers of a group, tokens of one, that are shown
 MOST_ROWS, MOST_COLUMNS, LONGEST_CELL = 200, 40, 300
@@ -256,7 +256,7 @@ def schema_page(
         return {"why_not": str(error)}
     drawn = picture(made, example.question, example.evidence, [question.gold, *queries[:8]])
     return {
-        "picture": drawn,
+        "picture": {"name": made.schema.name, **drawn},
         "gold": uses(question.gold, made.schema),
         "answers": [uses(sql, made.schema) for sql in queries],
     }

@@ -110,18 +110,18 @@
     const left = (table) => 10 + table.x * (WIDTH + GAP), top = (table) => 10 + table.y * LINE;
     const row = (table, column) => { const n = table.columns.findIndex((one) => one.name === column); return top(table) + (n < 0 ? 0.5 : n + 1.7) * LINE; };
     const by = new Map(tables.map((table) => [table.name, table]));
-    const width = Math.max(...tables.map((table) => left(table))) + WIDTH + 50, height = Math.max(...tables.map((table) => top(table) + (table.columns.length + (table.more ? 1 : 0) + 1.5) * LINE)) + 10;
+    const width = Math.max(...tables.map((table) => left(table))) + WIDTH + 50, height = Math.max(...tables.map((table) => top(table) + (table.columns.length + (table.left_out ? 1 : 0) + 1.5) * LINE)) + 10;
     const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": spokenSchema(found) });
     for (const join of joins) {
       const [a, b] = [by.get(join.from[0]), by.get(join.to[0])];
       const ys = [row(a, join.from[1]), row(b, join.to[1])];
       const d = a.x === b.x ? `M${left(a) + WIDTH} ${ys[0]} c40 0 40 ${ys[1] - ys[0]} 0 ${ys[1] - ys[0]}` : curve(a.x < b.x ? left(a) + WIDTH : left(a), ys[0], a.x < b.x ? left(b) : left(b) + WIDTH, ys[1]);
-      svg.append(s("path", { d, class: `join ${join.kind}${join.path ? " path" : ""}` }, s("title", {}, `${join.from[0]}.${join.from.slice(1)} = ${join.to[0]}.${join.to.slice(1)}, ${join.kind}`)));
+      svg.append(s("path", { d, class: `join${join.inferred ? " inferred" : ""}${join.on_path ? " path" : ""}` }, s("title", {}, `${join.from[0]}.${join.from.slice(1)} = ${join.to[0]}.${join.to.slice(1)}, ${join.inferred ? "inferred" : "declared"}`)));
     }
     for (const table of tables) {
       const cut = (text) => (text.length > 26 ? text.slice(0, 25) + "…" : text);
       const lines = table.columns.map((column, n) => s("text", { x: left(table) + 10, y: top(table) + (n + 2) * LINE + 2, class: column.linked ? "linked" : "" }, (column.key ? "◆ " : "") + cut(column.name), s("title", {}, `${column.name} ${column.type}`)));
-      if (table.more) lines.push(s("text", { x: left(table) + 10, y: top(table) + (table.columns.length + 2) * LINE + 2 }, `… ${table.more} more`));
+      if (table.left_out) lines.push(s("text", { x: left(table) + 10, y: top(table) + (table.columns.length + 2) * LINE + 2 }, `… ${table.left_out} more`));
       const box = s("g", { class: "box" + (table.linked ? " linked" : "") },
         s("rect", { x: left(table), y: top(table), width: WIDTH, height: (lines.length + 1.5) * LINE, rx: 5 }), s("rect", { class: "head", x: left(table), y: top(table), width: WIDTH, height: 1.3 * LINE, rx: 5 }),
         s("text", { x: left(table) + 10, y: top(table) + LINE - 1, class: "name" }, cut(table.name) + (table.view ? " (view)" : "")), lines);

@@ -1,7 +1,8 @@
-"""A database's graph as the page draws it: tables in columns, joins, what a question and a query use."""
+"""A database's graph as the pages draw it: tables in columns, joins, what a question and a query use."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -9,17 +10,19 @@ from sqlglot.errors import SqlglotError
 
 from evaluation.gold import gold_parts
 from evaluation.ordering import parse
+from evaluation.row_text import whole
 from graph.layout import layered
 from graph.link import Linked
 from graph.picture import joins_on_paths
-from graph.schema import Schema, fold
+from graph.schema import Schema, Table, fold
 from graph.writer import PromptWriter
 
 MOST_TABLES, MOST_COLUMNS = 40, 14
 
 
-def picture(writer: PromptWriter, question: str, evidence: str, queries: list[str]) -> dict[str, Any]:
-    """{"name", "tables", "joins", "left_out"}; x is a column of the picture, y a line of text.
+def picture(writer: PromptWriter, question: str, evidence: str = "", queries: Sequence[str] = ()) -> dict[str, Any]:
+    """{"tables", "joins", "left_out"}; x is a column of the picture, y a line of text; on_path: a join on a shortest
+    way between two tables that the question names.
 
     queries: whose tables and columns are kept, whatever else has no room.
     """
@@ -28,13 +31,13 @@ def picture(writer: PromptWriter, question: str, evidence: str, queries: list[st
     wanted = {table for one in used for table in one["tables"]}
     columns = {tuple(column) for one in used for column in one["columns"]}
     shown = _tables(schema, linked, wanted)
-    boxes = [_box(table, schema, linked, columns) for table in shown]
-    joins = _joins(writer, linked, {table for table in shown})
+    boxes = [_box(schema.table(name), linked, columns) for name in shown]
+    joins = _joins(writer, linked, set(shown))
     heights = {box["name"]: len(box["columns"]) + 2.0 for box in boxes}
     places = layered(heights, [(join["from"][0], join["to"][0]) for join in joins])
     for box in boxes:
         box["x"], box["y"] = places[box["name"]]
-    return {"name": schema.name, "tables": boxes, "joins": joins, "left_out": len(schema.tables) - len(shown)}
+    return {"tables": boxes, "joins": joins, "left_out": len(schema.tables) - len(shown)}
 
 
 def uses(sql: str, schema: Schema) -> dict[str, list[Any]]:
@@ -66,29 +69,32 @@ def _tables(schema: Schema, linked: Linked, wanted: set[str]) -> list[str]:
     return list(dict.fromkeys([*first, *names]))[:MOST_TABLES]
 
 
-def _box(name: str, schema: Schema, linked: Linked, used: set[tuple[Any, ...]]) -> dict[str, Any]:
-    table = schema.table(name)
-    kept = {column for owner, column in linked.columns if owner == name} if linked.matched else set()
-    ranked = sorted(table.columns, key=lambda c: ((name, c.name) not in used, c.name not in kept))[:MOST_COLUMNS]
+def _box(table: Table, linked: Linked, used: set[tuple[Any, ...]]) -> dict[str, Any]:
+    kept = {column for owner, column in linked.columns if owner == table.name} if linked.matched else set()
+    ranked = sorted(table.columns, key=lambda c: ((table.name, c.name) not in used, c.name not in kept))[:MOST_COLUMNS]
     columns = [column for column in table.columns if column in ranked]
     return {
-        "name": name,
+        "name": whole(table.name),
         "view": table.is_view,
-        "linked": linked.matched and name in linked.tables,
-        "more": len(table.columns) - len(columns),
-        "columns": [{"name": c.name, "type": c.type, "key": c.primary_key, "linked": c.name in kept} for c in columns],
+        "linked": linked.matched and table.name in linked.tables,
+        "left_out": len(table.columns) - len(columns),
+        "columns": [
+            {"name": whole(c.name), "type": whole(c.type), "key": c.primary_key, "linked": c.name in kept}
+            for c in columns
+        ],
     }
 
 
 def _joins(writer: PromptWriter, linked: Linked, shown: set[str]) -> list[dict[str, Any]]:
     on_path = joins_on_paths(writer.graph, linked)
+    joins = dict.fromkeys(join for _, _, join in writer.graph.edges(keys=True) if join)
     return [
         {
-            "from": [join.key.table, *join.key.columns],
-            "to": [join.key.parent, *join.key.parent_columns],
-            "kind": join.kind,
-            "path": join in on_path,
+            "from": [whole(name) for name in (join.key.table, *join.key.columns)],
+            "to": [whole(name) for name in (join.key.parent, *join.key.parent_columns)],
+            "inferred": join.kind == "inferred",
+            "on_path": join in on_path,
         }
-        for _, _, join in writer.graph.edges(keys=True)
-        if join and {join.key.table, join.key.parent} <= shown
+        for join in joins
+        if {join.key.table, join.key.parent} <= shown
     ]
