@@ -121,9 +121,6 @@ def _shapes(directory: Path) -> Shapes:
 
 def _check_weights(shapes: Shapes, config: Mapping[str, Any]) -> None:
     """Each module has an A and a B of the rank that the config gives it."""
-    from peft.utils.other import get_pattern_key
-
-    ranks = config.get("rank_pattern") or {}
     for name, shape in shapes.items():
         match = _NAME.fullmatch(name)
         if match is None or len(shape) != 2:
@@ -132,9 +129,18 @@ def _check_weights(shapes: Shapes, config: Mapping[str, Any]) -> None:
         if other not in shapes:
             raise UserError(f"has {name}, but no {other}: the file is not whole")
         rank = shape[0] if match["side"] == "A" else shape[1]
-        said = ranks.get(get_pattern_key(tuple(ranks), match["module"]), config["r"])
+        said = _rank(match["module"], config)
         if rank != said:
             raise UserError(f"has {name} of rank {rank}, but its {CONFIG} says {said}: they do not belong together")
+
+
+def _rank(module: str, config: Mapping[str, Any]) -> Any:
+    ranks = config.get("rank_pattern")
+    if not ranks:
+        return config["r"]
+    from peft.utils.other import get_pattern_key
+
+    return ranks.get(get_pattern_key(tuple(ranks), module), config["r"])
 
 
 def _check_base(shapes: Shapes, directory: Path, model: Path) -> None:

@@ -14,13 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import bitsandbytes
-import peft
 import torch
 import transformers
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import save as to_safetensors
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,6 +34,10 @@ from sft.policy.device import Device, detect, release_memory
 from sft.policy.directories import made_once, replacing
 from sft.policy.hub import fetched
 from sft.policy.model_files import local_model, missing_weights, require_text_model
+
+if TYPE_CHECKING:  # seconds to import, and not needed to serve a base that is in the cache
+    import bitsandbytes
+    import peft
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -83,6 +84,8 @@ def load_model(
     for the optimizer. The model is left in train mode with gradients off the base. A new adapter draws from torch's
     global generator: seed it before.
     """
+    import peft
+
     base = load_base(model)
     if adapter is not None:
         check_adapter(adapter, model_directory(model.path))
@@ -127,6 +130,8 @@ def _options(model: ModelConfig, device: Device, skipped: list[str] | None = Non
 
 def scorer_config(model: ModelConfig, lora: LoraConfig) -> peft.LoraConfig:
     """Of the adapter of a `load_scorer`, whose head learns with it."""
+    import peft
+
     layers = adapted_layers(model_directory(model.path))
     settings = {"r": lora.r, "lora_alpha": lora.alpha, "lora_dropout": lora.dropout, "bias": "none"}
     return peft.LoraConfig(target_modules=layers, modules_to_save=[SCORE], task_type="SEQ_CLS", **settings)
@@ -151,6 +156,8 @@ def _frozen(base: PreTrainedModel, model: ModelConfig) -> PreTrainedModel:
 def keep_input_dtype(policy: peft.PeftModel) -> None:
     """Under autocast the products are in bf16 anyway: casting activations up to the adapter's fp32 first would only
     cost time, and in the recomputation of gradient checkpointing memory too."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     for module in policy.modules():
         if isinstance(module, BaseTunerLayer):
             module.cast_input_dtype_enabled = False
@@ -158,6 +165,8 @@ def keep_input_dtype(policy: peft.PeftModel) -> None:
 
 def publish(model: peft.PeftModel, step: int, adapter_name: str = "default") -> PolicyVersion:
     """The adapter as bytes, in the dtype of the base (what an engine would cast it to)."""
+    import peft
+
     dtype = model.get_base_model().dtype
     state = peft.get_peft_model_state_dict(model, adapter_name=adapter_name)
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in sorted(state.items())}
@@ -274,8 +283,9 @@ def _to_be_quantised(base: PreTrainedModel, config: transformers.BitsAndBytesCon
 
 def _through_nf4(weight: torch.Tensor) -> torch.Tensor:
     """Rounded to NF4 with double quantisation, where it lies."""
-    packed, state = bitsandbytes.functional.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
-    return bitsandbytes.functional.dequantize_4bit(packed, state)
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    return dequantize_4bit(*quantize_4bit(weight, quant_type="nf4", compress_statistics=True))
 
 
 def model_directory(path: str) -> Path:
@@ -330,6 +340,8 @@ def _tokenizer(directory: Path) -> PreTrainedTokenizerBase:
 
 
 def _peft_config(base: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:
+    import peft
+
     layers = linear_layers(base)
     if not layers:
         raise UserError(f"the model {base.name_or_path} has no linear layers, so there is nothing for a LoRA to adapt")
@@ -355,8 +367,10 @@ def _nf4(dtype: torch.dtype, skipped: list[str] | None = None) -> transformers.B
 
 
 def _four_bit_layers(base: PreTrainedModel) -> Iterator[tuple[str, bitsandbytes.nn.Linear4bit]]:
+    from bitsandbytes.nn import Linear4bit
+
     for name, layer in base.named_modules():
-        if isinstance(layer, bitsandbytes.nn.Linear4bit):
+        if isinstance(layer, Linear4bit):
             yield name, layer
 
 

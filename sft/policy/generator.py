@@ -13,6 +13,7 @@ the base in silence, so `Generator.load` looks into the engine's LoRA buffers an
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import shutil
@@ -456,6 +457,7 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         disable_log_stats=True,
     )
     _require_adapters(args)
+    gc.freeze()  # vLLM collects again and again, and freezes in the end: what was imported need not be looked at
     return LLMEngine.from_engine_args(args)
 
 

@@ -28,6 +28,7 @@ from rl.serve.batcher import Batcher
 from rl.serve.chat import Chat, ChatRequest
 from rl.serve.databases import Databases
 from rl.serve.feedback import Feedback
+from sft.policy.adapter import check_adapter
 from sft.policy.sampling import Sample
 from tests.conftest import ROOT
 
@@ -208,6 +209,8 @@ def test_the_shipped_adapter_answers_where_it_fits_what_is_asked_for() -> None:
     def shipped(*options: str) -> list[str]:
         return list(policies.shipped_adapter(ask._parser().parse_args(["--database", EXAMPLES[0].database, *options])))
 
+    for adapter in policies.SHIPPED.iterdir():  # it is trusted when it is served
+        check_adapter(adapter, ROOT / policies.BUNDLED)
     assert shipped() == shipped("--quantization", "nf4", "--prompt-style", "compact") == ["tiny"]
     assert shipped("--quantization", "none") == shipped("--prompt-style", "mschema") == []
 
