@@ -4,6 +4,7 @@
     ├── Unreachable        no Ray at the given address, or the token is wrong
     │   └── TokenRefused   the cluster asks for a token, and ours is missing or another
     ├── ResourcesMissing   a request that no node of the cluster can meet
+    ├── NotServed          replicas that do not start, or no Ray Serve (cluster.serving)
     ├── PackageTooLarge    a working directory that is too much to send with a job
     ├── WaitTimeout        a named wait passed its deadline
     └── ActorDied          the process behind an actor is gone

@@ -127,15 +127,43 @@ def shipped_adapter(args: argparse.Namespace) -> dict[str, Path]:
     return next(({at.name: at} for at in fitting), {})
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """All that an engine is started from; it can travel to another machine, which then needs the base model alone.
+
+    prompts: of each policy by name, its style and its budget; versions: the adapters, in the order of their names.
+    """
+
+    model: ModelConfig
+    prompts: Mapping[str, tuple[str, int]]
+    versions: tuple[PolicyVersion, ...]
+    max_tokens: int
+    seed: int
+
+    def start(self, before: Callable[[Policy], None] = lambda policy: None) -> Policies:
+        """before: told the policy that is asked by default before the engine starts, to refuse what it cannot answer.
+        UserError: an adapter is not of this model."""
+        from sft.policy.base import load_tokenizer
+
+        tokenizer, longest = load_tokenizer(self.model.path), self.model.max_length - self.max_tokens
+        by_name = {
+            name: Policy(name, step or None, PromptEncoder(tokenizer, style, longest, budget))
+            for step, (name, (style, budget)) in enumerate(self.prompts.items())
+        }
+        before(list(by_name.values())[-1])
+        return Policies(_engine(self.model, self.versions, self.seed), by_name)
+
+
 def start(
     args: argparse.Namespace, adapters: Mapping[str, Path], before: Callable[[Policy], None] = lambda policy: None
 ) -> Policies:
-    """The engine that serves args.model with these adapters; args: of `add_options`.
+    """The engine that serves args.model with these adapters; args: of `add_options`. As `recipe` and `Recipe.start`."""
+    return recipe(args, adapters).start(before)
 
-    before: told the policy that is asked by default before the engine starts, to refuse what it cannot answer.
-    UserError: an adapter is not of this model, or two that cannot be served together.
-    """
-    from sft.policy.base import load_tokenizer, read_adapter  # slow: after the arguments
+
+def recipe(args: argparse.Namespace, adapters: Mapping[str, Path]) -> Recipe:
+    """UserError: an adapter is not of this model, or two that cannot be served together."""
+    from sft.policy.base import read_adapter  # slow: after the arguments
 
     names: list[str] = [BASE, *adapters]
     trained = {name: trained_as(args, adapters.get(name)) for name in names}
@@ -150,15 +178,11 @@ def start(
             )
     versions: list[PolicyVersion] = []
     for step, (name, adapter) in enumerate(adapters.items(), start=1):
-        provenance.check(adapter, models[name], trained[name][1])
+        if SHIPPED not in adapter.parents:  # chosen by its card; checking it would import PEFT, for seconds
+            provenance.check(adapter, models[name], trained[name][1])
         versions.append(read_adapter(adapter, step))
-    tokenizer = load_tokenizer(args.model)
-    by_name = {}
-    for step, (name, (model, style, budget)) in enumerate(trained.items()):
-        encoder = PromptEncoder(tokenizer, style, model.max_length - args.max_tokens, budget)
-        by_name[name] = Policy(name, step or None, encoder)
-    before(by_name[names[-1]])
-    return Policies(_engine(models[BASE], versions, args.seed), by_name)
+    prompts = {name: (style, budget) for name, (_, style, budget) in trained.items()}
+    return Recipe(models[BASE], prompts, tuple(versions), args.max_tokens, args.seed)
 
 
 def trained_as(args: argparse.Namespace, adapter: Path | None) -> tuple[ModelConfig, str, int]:

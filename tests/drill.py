@@ -16,7 +16,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.cluster.head import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = (
@@ -210,7 +211,8 @@ def _spoil_checkpoint(setting: Setting, name: str, rng: random.Random) -> tuple[
 
 def _kill_node(setting: Setting, name: str, rng: random.Random) -> tuple[str, Job]:
     """Three raylets on this machine; one that runs an actor, but not the head, is ended with all that it runs."""
-    with _cluster(setting.work / f"{name}-ray") as (env, nodes):
+    # A run of three actors does not fit on one node, and on any two.
+    with cluster_of(3, setting.work / f"{name}-ray") as (env, nodes):
         job = setting.start(name, env, ClusterJob)
         assert isinstance(job, ClusterJob)
         job.nodes = nodes
@@ -232,22 +234,20 @@ def _actors(node: psutil.Process) -> list[str]:
 
 
 @contextmanager
-def _cluster(directory: Path) -> Iterator[tuple[dict[str, str], list[psutil.Process]]]:
-    """(environment of a driver, raylets of three nodes, the head's first), ended at the end.
-
-    Two slots each, for a run of three actors: they do not fit on one node, and on any two.
-    """
-    port, token = _free_port(), "0123456789abcdef" * 4
+def cluster_of(nodes: int, directory: Path) -> Iterator[tuple[dict[str, str], list[psutil.Process]]]:
+    """(environment of a driver, raylets of the nodes, the head's first), ended at the end. Each node has two slots."""
+    port, token = free_port(), "0123456789abcdef" * 4
     env = {"RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
     short = tempfile.mkdtemp(prefix="drill-")  # a socket's path may have 107 bytes
     common = ["--num-cpus=2", "--object-store-memory=134217728", "--node-ip-address=127.0.0.1", "--block"]
     ray = str(Path(sys.executable).with_name("ray"))
     lines = (
         [ray, "start", "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={short}", *common],
-        *[[ray, "start", f"--address=127.0.0.1:{port}", *common]] * 2,
+        *[[ray, "start", f"--address=127.0.0.1:{port}", *common]] * (nodes - 1),
     )
     settings = os.environ | env | {"RAY_process_group_cleanup_enabled": "true"}
-    settings.pop("RAY_ADDRESS")
+    for name in ("RAY_ADDRESS", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):  # the second: set where `cluster` was imported
+        settings.pop(name, None)
     started: list[psutil.Process] = []
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -342,12 +342,6 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
 
 def _adapter(run: Path) -> bytes:
     return (run / "adapter" / "adapter_model.safetensors").read_bytes()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

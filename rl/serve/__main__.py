@@ -2,6 +2,7 @@
 
     python -m rl.serve --database shop.sqlite                       http://127.0.0.1:8000
     python -m rl.serve --database DIR --adapter sft=runs/a/adapter --adapter rl=runs/b/adapter
+    python -m rl.serve --database DIR --cluster --replicas 2        the same application under Ray Serve
 
 Without --model the bundled one answers, without --adapter the one that comes with the project for the model.
 """
@@ -14,16 +15,21 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cluster.fit import Bundle
 from evaluation.command import CommandLine, at_least, check_output
 from evaluation.errors import UserError, exit_on_user_error
 from rl import policies
-from rl.selection import INSTANCES, Selection, Selector, selection
+from rl.selection import INSTANCES, selection
 from rl.selection import add_options as add_selection
 from rl.serve.databases import Databases, found
 from rl.serve.guard import LOOPBACK
+
+if TYPE_CHECKING:
+    from rl.serve.service import Service, Setup
 
 TOKEN = "ROLLSQL_TOKEN"
 MOST_UPLOAD_MIB = 1024
@@ -38,59 +44,76 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--adapter: every adapter needs a name of its own; give NAME=DIR")
     policies.check_model(args.model, list(adapters.values()))
     if args.feedback:
+        args.feedback = args.feedback.absolute()
         check_output(args.feedback, "--feedback", (".jsonl",))
-    databases = Databases(found(args.database), args.uploads * 2**20)
+    databases = Databases(files := found(args.database), args.uploads * 2**20)
     try:
+        _check_cluster(args)
         with _listening(args.host, args.port) as listening:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uploads are removed then, too
-            serve(args, adapters, databases, how, token, listening)
+            from rl.serve.service import Setup, elsewhere  # slow: after all that can be wrong
+
+            recipe = policies.recipe(args, adapters or policies.shipped_adapter(args))
+            setup = Setup(recipe, how, args.instances or INSTANCES, args.feedback, token)
+            host, port = listening.getsockname()[:2]
+            name = f"[{host}]" if ":" in host else host
+            said = f"http://{name}:{port}/{f'#token={token}' if token else ''}"
+            said += f"\ndatabases: {', '.join(databases.ids())}; policies: {', '.join(recipe.prompts)}"
+            if args.cluster:
+                listening.close()
+                _serve_on_cluster(args, elsewhere(setup, [file.absolute() for file in files]), said)
+            else:
+                _serve_here(setup, databases, listening, said)
     finally:
         databases.close()
     return 0
 
 
-def serve(
-    args: argparse.Namespace,
-    adapters: dict[str, Path],
-    databases: Databases,
-    how: Selection,
-    token: str,
-    listening: socket.socket,
-) -> None:
+def _serve_here(setup: Setup, databases: Databases, listening: socket.socket, said: str) -> None:
     """Until Ctrl-C or SIGTERM."""
     import uvicorn
 
-    from evaluation.databases.sandbox import Limits
-    from evaluation.instances.folder import Cached
-    from rl.asker import SHOWN, Asker
-    from rl.serve.app import Parts, application
-    from rl.serve.batcher import Batcher
     from rl.serve.connections import Connection, allow_files
-    from rl.serve.feedback import Feedback
-    from rl.serve.sandboxes import Sandboxes
+    from rl.serve.service import Service
 
     allow_files()
-    started = policies.start(args, adapters or policies.shipped_adapter(args))
-    shown, voting = (Sandboxes(max(2, os.cpu_count() or 2), limits) for limits in (SHOWN, Limits()))
-    batcher = Batcher(started.generator)
+    service = Service(setup, databases)
     try:
-        selector = Selector(voting.execute, Cached(args.instances or INSTANCES))
-        asker = Asker(started, shown.execute, selector, how, batcher, args.max_tokens)
-        app = application(Parts(asker, batcher, databases, Feedback(args.feedback), token))
         config = uvicorn.Config(
-            app, http=Connection, ws="none", log_level="warning", access_log=False, server_header=False,
+            service.app, http=Connection, ws="none", log_level="warning", access_log=False, server_header=False,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
-        host, port = listening.getsockname()[:2]
-        name = f"[{host}]" if ":" in host else host
-        print(f"http://{name}:{port}/{f'#token={token}' if token else ''}", flush=True)
-        print(f"databases: {', '.join(databases.ids())}; policies: {', '.join(started.by_name)}", flush=True)
+        print(said, flush=True)
         uvicorn.Server(config).run(sockets=[listening])
     finally:
-        batcher.close()
-        shown.close()
-        voting.close()
-        started.close()
+        service.close()
+
+
+def _serve_on_cluster(args: argparse.Namespace, build: Callable[[], Service], said: str) -> None:
+    """Until Ctrl-C or SIGTERM. On nodes with GPUs a replica has one to itself."""
+    from cluster.resources import nodes
+    from cluster.runtime import start
+    from cluster.serving import served
+
+    with start(num_cpus=args.replicas) as runtime:
+        gpus = min(1, max(node.gpus for node in nodes()))
+        with served(build, Bundle("replica", args.replicas, cpus=1, gpus=gpus), "rollsql", args.host, args.port):
+            print(said, f"{args.replicas} replicas on the Ray cluster {runtime.address}", sep="\n", flush=True)
+            signal.pause()
+
+
+def _check_cluster(args: argparse.Namespace) -> None:
+    if args.replicas != 1 and not args.cluster:
+        raise UserError(f"--replicas needs --cluster, got --replicas {args.replicas}")
+    if not args.cluster:
+        return
+    if args.port == 0:
+        raise UserError("--port must be given with --cluster: all nodes listen on the same one")
+    if args.uploads:
+        raise UserError("--uploads needs one server: on a cluster each replica would know its own uploads only")
+    from cluster.serving import require_ray_serve
+
+    require_ray_serve()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,6 +131,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--uploads", type=_mib, default=0, metavar="MIB", help="largest database that may be uploaded (default 0: none)"
     )
+    parser.add_argument(
+        "--cluster", action="store_true", help="as replicas on the Ray cluster of $RAY_ADDRESS, or here"
+    )
+    parser.add_argument("--replicas", type=at_least(1), default=1, help="with --cluster: engines (default 1)")
     add_selection(parser)
     policies.add_options(parser)
     return parser

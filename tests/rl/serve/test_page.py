@@ -4,15 +4,25 @@ texts in every place that a stranger fills."""
 import json
 import os
 import re
+import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import uvicorn
 
-from tests.rl.serve.conftest import Server
+from rl.asker import Asker
+from rl.policies import Policies, Policy
+from rl.selection import Selector
+from rl.serve.app import Parts, application
+from rl.serve.batcher import Batcher
+from rl.serve.databases import Databases
+from rl.serve.feedback import Feedback
+from tests.rl.serve.conftest import SHOP, Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -21,6 +31,7 @@ pytestmark = pytest.mark.slow  # starts a server
 QUESTION = "How many customers live in each city?"
 RIGHT = "SELECT city, count(*) AS customers FROM customers GROUP BY city ORDER BY 2 DESC LIMIT 8"
 SCRIPT = "<img src=x onerror=document.title='hit'><script>document.title='hit'</script>"
+TOKEN = "a-token-of-many-letters"
 ALLOWED = re.compile("status of 4|Content Security Policy")  # a refusal that a test asked for
 SHOTS = os.environ.get("ROLLSQL_SCREENSHOTS")  # a folder that keeps what was seen
 
@@ -146,3 +157,45 @@ def test_the_page_may_load_and_run_nothing_else(page: "Page") -> None:
     page.click("#b")
     refused = page.evaluate("fetch('http://127.0.0.2:1/').then(() => 'let out', () => 'refused')")
     assert page.title() == "Ask a database" and refused == "refused"
+
+
+@pytest.fixture
+def guarded() -> Iterator[str]:
+    """The address of an application that asks for TOKEN; its engine is asked for nothing, and never started."""
+    policies = Policies(cast(Any, None), {"base": Policy("base", None, cast(Any, None))})
+    batcher, databases = Batcher(cast(Any, None)), Databases([SHOP])
+    asker = Asker(policies, lambda requests: [], Selector(lambda requests: []), sampler=batcher)
+    app = application(Parts(asker, batcher, databases, Feedback(None), TOKEN))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = threading.Thread(target=lambda: server.run(sockets=[listening]))
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
+    batcher.close()
+    databases.close()
+
+
+def test_a_token_is_asked_for_until_it_is_right_and_is_left_in_no_address(browser: "Browser", guarded: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(guarded)
+    for given in ("no-token-of-this-server", TOKEN):
+        page.wait_for_selector("#token-dialog[open]")
+        assert page.evaluate("document.activeElement.id") == "token" and page.input_value("#token") == ""
+        assert page.locator("#schema svg").count() == 0
+        page.keyboard.type(given)
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#schema svg")
+    seen(page, "after_token")
+    page.reload()  # it is remembered, by this tab alone
+    page.wait_for_selector("#schema svg")
+    other = context.new_page()
+    other.goto(guarded)
+    other.wait_for_selector("#token-dialog[open]")
+    other.goto(f"{guarded}#token={TOKEN}")
+    other.reload()
+    other.wait_for_selector("#schema svg")
+    assert other.url == guarded and not other.locator("#token-dialog[open]").count()
+    context.close()
