@@ -23,6 +23,7 @@ from graph.introspect import schema_from_sqlite
 from graph.values import sample_values
 from graph.writer import PromptStyle, PromptWriter
 from rl.policies import Policies, Policy
+from rl.repair import Asked, Repairer
 from rl.selection import GREEDY, NO_SQL, Selection, Selector
 from sft.policy.sampling import Sample, Sampling, prompt_number
 
@@ -36,7 +37,12 @@ class Sampler(Protocol):
     """`Generator.sample`, of the engine itself or of one that many threads share."""
 
     def sample(
-        self, prompts: Sequence[list[int]], sampling: Sampling, step: int | None, numbers: Sequence[int] | None = None
+        self,
+        prompts: Sequence[list[int]],
+        sampling: Sampling,
+        step: int | None,
+        numbers: Sequence[int] | None = None,
+        grammars: Sequence[str] | None = None,
     ) -> list[list[Sample]]: ...
 
 
@@ -76,6 +82,10 @@ class Answer:
 def candidates(policy: Policy, samples: Iterable[Sample]) -> tuple[Candidate, ...]:
     """What an engine sampled, as queries that have not run."""
     return tuple(_candidate(policy.text(sample), sample) for sample in samples)
+
+
+def _about(database: str) -> Example:
+    return Example("", "", "", "", "", database, "")
 
 
 def _candidate(text: str, sample: Sample) -> Candidate:
@@ -124,12 +134,33 @@ class Asker:
         self, prompt: list[int], database: str, policy: Policy, how: Selection
     ) -> tuple[tuple[Candidate, ...], int, float | None]:
         """All candidates, the place of the one selected, and its confidence, None where nothing was voted on."""
-        found = candidates(policy, self._samples(prompt, policy, how))
-        if len(found) == 1:
-            return found, 0, None
-        choice, executions = self.selector.choose(database, found, how.select)
-        found = tuple(replace(one, execution=ran) for one, ran in zip(found, executions, strict=True))
-        return found, choice.place, None if how.select == "greedy" else choice.confidence
+        grammars = self.policies.grammars([database])
+        samples = self._samples(prompt, policy, how, grammars)
+        found, place, confidence, second = candidates(policy, samples), 0, None, ""
+        if len(found) > 1:
+            choice, executions = self.selector.choose(database, found, how.select)
+            found = tuple(replace(one, execution=ran) for one, ran in zip(found, executions, strict=True))
+            place, confidence = choice.place, None if how.select == "greedy" else choice.confidence
+            second = found[choice.second].sql if how.revise and choice.second >= 0 else ""
+        if how.repairs or second:
+            repaired = self._repaired(Asked(_about(database), prompt, samples[place]), second, policy, how, grammars)
+            if repaired is not samples[place]:
+                found, place = (*found, *candidates(policy, [repaired])), len(found)
+        return found, place, confidence
+
+    def _repaired(
+        self, asked: Asked, second: str, policy: Policy, how: Selection, grammars: list[str] | None
+    ) -> Sample:
+        """The answer, after a revision beside the second best one, where there is one, and after repairs."""
+
+        def answer(prompts: Sequence[list[int]], numbers: Sequence[int]) -> list[Sample]:
+            greedy = Sampling(1, 0.0, self.max_tokens)
+            found = [self.sampler.sample([prompt], greedy, policy.step, None, grammars) for prompt in prompts]
+            return [one for ((one,),) in found]
+
+        repairer = Repairer(policy, answer, self.execute, how.repairs)
+        asked = replace(asked, answer=repairer.revise([asked], [second])[0])
+        return repairer.repair([asked])[0] if how.repairs else asked.answer
 
     def prompt(
         self, question: str, database: str, evidence: str, policy: Policy, history: Sequence[Turn] = ()
@@ -174,11 +205,13 @@ class Asker:
             return {"tables": [], "columns": [], "sure": []}
         return {"tables": list(found.tables), "columns": [list(end) for end in found.columns], "sure": list(found.sure)}
 
-    def _samples(self, prompt: list[int], policy: Policy, selection: Selection) -> list[Sample]:
+    def _samples(
+        self, prompt: list[int], policy: Policy, selection: Selection, grammars: list[str] | None
+    ) -> list[Sample]:
         """The greedy answer, then those that are drawn; the same ones whoever asks, and whatever else is asked."""
-        (found,) = self.sampler.sample([prompt], Sampling(1, 0.0, self.max_tokens), policy.step)
+        (found,) = self.sampler.sample([prompt], Sampling(1, 0.0, self.max_tokens), policy.step, None, grammars)
         for drawn in selection.drawn(self.max_tokens):
-            found = found + self.sampler.sample([prompt], drawn, policy.step, [prompt_number(prompt)])[0]
+            found = found + self.sampler.sample([prompt], drawn, policy.step, [prompt_number(prompt)], grammars)[0]
         return found
 
     def _result(self, database: str, chosen: Candidate, why_not: str) -> tuple[str, Execution]:

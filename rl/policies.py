@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 from evaluation.benchmarks import Example
 from evaluation.command import at_least, folder
 from evaluation.errors import UserError
+from graph.grammar import grammar
+from graph.introspect import schema_of
+from graph.schema import SchemaError
 from sft.config import DataConfig, ModelConfig
 from sft.policy import provenance
 from sft.policy.adapter import largest_rank, read_config
@@ -59,6 +62,14 @@ class Policies:
     generator: Generator
     by_name: Mapping[str, Policy]
 
+    def grammars(self, databases: Sequence[str]) -> list[str] | None:
+        """What may be answered about each database, "" where its schema is too large for a grammar or cannot be read;
+        None where answers are free."""
+        if not self.generator.config.grammars:
+            return None
+        found = {database: _grammar(database) for database in dict.fromkeys(databases)}
+        return [found[database] for database in databases]
+
     @property
     def default(self) -> Policy:
         return list(self.by_name.values())[-1]
@@ -81,6 +92,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="default: the adapter's, else bfloat16")
     parser.add_argument("--prompt-style", help="e.g. mschema+graph; default: the adapter's, else compact")
     parser.add_argument("--prompt-budget", type=at_least(0), help="most tokens of a prompt; default: the adapter's")
+    parser.add_argument("--grammar", action="store_true", help="answers are one SELECT with the names of the database")
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -139,6 +151,7 @@ class Recipe:
     versions: tuple[PolicyVersion, ...]
     max_tokens: int
     seed: int
+    grammars: bool = False
 
     def start(self, before: Callable[[Policy], None] = lambda policy: None) -> Policies:
         """before: told the policy that is asked by default before the engine starts, to refuse what it cannot answer.
@@ -151,7 +164,7 @@ class Recipe:
             for step, (name, (style, budget)) in enumerate(self.prompts.items())
         }
         before(list(by_name.values())[-1])
-        return Policies(_engine(self.model, self.versions, self.seed), by_name)
+        return Policies(_engine(self.model, self.versions, self.seed, self.grammars), by_name)
 
 
 def start(
@@ -182,7 +195,7 @@ def recipe(args: argparse.Namespace, adapters: Mapping[str, Path]) -> Recipe:
             provenance.check(adapter, models[name], trained[name][1])
         versions.append(read_adapter(adapter, step))
     prompts = {name: (style, budget) for name, (_, style, budget) in trained.items()}
-    return Recipe(models[BASE], prompts, tuple(versions), args.max_tokens, args.seed)
+    return Recipe(models[BASE], prompts, tuple(versions), args.max_tokens, args.seed, args.grammar)
 
 
 def trained_as(args: argparse.Namespace, adapter: Path | None) -> tuple[ModelConfig, str, int]:
@@ -215,7 +228,14 @@ def _read_provenance(directory: Path) -> dict[str, Any]:
         raise UserError(f"{path} must be JSON: {error}") from None
 
 
-def _engine(model: ModelConfig, versions: Sequence[PolicyVersion], seed: int) -> Generator:
+def _grammar(database: str) -> str:
+    try:
+        return grammar(schema_of(database))
+    except SchemaError:
+        return ""
+
+
+def _engine(model: ModelConfig, versions: Sequence[PolicyVersion], seed: int, grammars: bool) -> Generator:
     from sft.policy.base import served_base
 
     device, directory = detect(), served_base(model)
@@ -230,6 +250,7 @@ def _engine(model: ModelConfig, versions: Sequence[PolicyVersion], seed: int) ->
         kv_cache_gib=kv_cache_gib(served, device.memory_gib),
         seed=seed,
         live_versions=live,
+        grammars=grammars,
     )
     print(f"starting the engine on {device.name}", file=sys.stderr, flush=True)
     generator = Generator(config)

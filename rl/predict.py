@@ -6,7 +6,8 @@ Greedy answers, one row {"id", "sql"} per question in split order; with --sample
 
 With --candidates N the query is one of the greedy answer and N - 1 samples: with --select vote the one whose result
 most of them share, with vote_instances also on databases of the same schema with other rows. "confidence" is the share
-of the votes, "greedy" what would have been answered without.
+of the votes, "greedy" what would have been answered without. With --repair R an answer that fails or returns no row is
+shown to the model with what came of it, up to R times; with --grammar answers hold no name that the database lacks.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from evaluation.instances.folder import Cached
 from rl import policies
 from rl.asker import candidates
 from rl.policies import Policies, Policy
+from rl.repair import Asked, Repairer
 from rl.selection import INSTANCES, Chosen, Selector, selection
 from rl.selection import add_options as add_selection
 from sft.policy.sampling import Sample, Sampling, prompt_number
@@ -112,16 +114,57 @@ def _predict(started: Policies, questions: Questions, args: argparse.Namespace) 
     ).drawn(args.max_tokens)
     passes = [("greedy", Sampling(1, 0.0, args.max_tokens)), *(("samples", sampling) for sampling in drawn)]
     numbers = [prompt_number(prompt) for prompt in questions.prompts]
+    grammars = started.grammars([questions.examples[index].database for index in questions.fitting])
+    if free := (grammars or []).count(""):
+        print(f"{free} of {len(questions.prompts)} questions are answered freely: no grammar of so large a schema")
     answers = {}
     for name, sampling in passes:
         seen, groups = Count(name, len(questions.prompts)), list[list[Sample]]()
-        generator.submit(name, questions.prompts, sampling, policy.step, numbers)
+        generator.submit(name, questions.prompts, sampling, policy.step, numbers, grammars=grammars)
         while len(groups) < len(questions.prompts):
             groups += generator.take(name, within_s=EVERY_S)
             seen(len(groups))
         answers[name] = dict(zip(questions.fitting, groups, strict=True))
     rows = [_row(index, example, answers, policy, args.samples) for index, example in enumerate(questions.examples)]
-    return rows if args.select == "greedy" else _selected(rows, questions.examples, answers, policy, args)
+    picked, seconds = {index: samples[0] for index, samples in answers["greedy"].items()}, dict[int, str]()
+    if args.select != "greedy":
+        rows, picked, seconds = _selected(rows, questions.examples, answers, policy, args)
+    again = args.repair or args.revise
+    return _repaired(rows, questions, picked, seconds, grammars, started, args) if again else rows
+
+
+def _repaired(
+    rows: list[dict[str, Any]],
+    questions: Questions,
+    picked: dict[int, Sample],
+    seconds: dict[int, str],
+    grammars: Sequence[str] | None,
+    started: Policies,
+    args: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """The rows with what became of answers that were written again; "repaired" says whether another one stands."""
+    policy, prompts = started.default, dict(zip(questions.fitting, questions.prompts, strict=True))
+    rules = dict(zip(questions.fitting, grammars or [""] * len(questions.fitting), strict=True))
+    places = [index for index in questions.fitting if index in picked]
+
+    def answer(asked: Sequence[list[int]], numbers: Sequence[int]) -> list[Sample]:
+        allowed = [rules[places[number]] for number in numbers] if grammars else None
+        greedy = Sampling(1, 0.0, args.max_tokens)
+        return [one for (one,) in started.generator.sample(asked, greedy, policy.step, None, allowed)]
+
+    with Sandbox() as sandbox:
+        repairer = Repairer(policy, answer, sandbox.execute, args.repair)
+        asked = [Asked(questions.examples[i], prompts[i], picked[i]) for i in places]
+        if args.revise:
+            revised = repairer.revise(asked, [seconds.get(i, "") for i in places])
+            asked = [replace(one, answer=answer) for one, answer in zip(asked, revised, strict=True)]
+        found = repairer.repair(asked) if args.repair else [one.answer for one in asked]
+    for index, sample in zip(places, found, strict=True):
+        changed = sample is not picked[index]
+        (one,) = candidates(policy, [sample])
+        rows[index] |= {"repaired": changed} | ({"sql": one.sql} if changed else {})
+    print(f"{sum(row.get('repaired', False) for row in rows)} of {len(rows)} answers were written again")
+    return rows
 
 
 def _selected(
@@ -130,8 +173,11 @@ def _selected(
     answers: dict[str, dict[int, list[Sample]]],
     policy: Policy,
     args: argparse.Namespace,
-) -> list[dict[str, Any]]:
-    """The rows with the query that is chosen, or none where its confidence is too small."""
+) -> tuple[list[dict[str, Any]], dict[int, Sample], dict[int, str]]:
+    """The rows with the query that is chosen, or none where its confidence is too small; the samples chosen, and the
+    queries of the second largest groups."""
+    picked: dict[int, Sample] = {}
+    seconds: dict[int, str] = {}
     seen = Count(args.select, len(rows))
     with Sandbox() as sandbox:
         selector = Selector(sandbox.execute, Cached(args.instances or INSTANCES))
@@ -142,8 +188,10 @@ def _selected(
             kept = bool(found) and not args.selection.why_not(chosen.confidence)
             row |= {"greedy": row["sql"], "sql": found[chosen.place].sql if kept else ""}
             row["confidence"] = round(chosen.confidence, 4)
+            picked |= {index: samples[chosen.place]} if kept else {}
+            seconds |= {index: found[chosen.second].sql} if chosen.second >= 0 else {}
             seen(index + 1)
-    return rows
+    return rows, picked, seconds
 
 
 def _row(
@@ -154,7 +202,11 @@ def _row(
         return [""] * count if found is None else [one.sql for one in candidates(policy, found)]
 
     row: dict[str, Any] = {"id": example.id, "sql": queries("greedy", 1)[0]}
-    return row | {"samples": queries("samples", samples)} if samples else row
+    if not samples:
+        return row
+    drawn = [one for found in answers.values() for one in found.get(index, [])]
+    means = [round(sum(one.log_probs) / max(1, len(one.token_ids)), 6) for one in drawn] or [0.0] * (samples + 1)
+    return row | {"samples": queries("samples", samples), "log_probs": means}
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

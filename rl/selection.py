@@ -30,22 +30,28 @@ Signature = tuple[Any, ...]
 Select = Literal["greedy", "vote", "vote_instances"]
 SELECTS: tuple[Select, ...] = get_args(Select)
 INSTANCES = 4
+MOST_REPAIRS = 15
 
 
 @dataclass(frozen=True)
 class Selection:
     """How an answer is found. candidates: the greedy answer, and one sample less at `temperature`; abstain_below: the
-    least confidence of an answer."""
+    least confidence of an answer; repairs: how often one that fails or returns nothing may be written again; revise:
+    whether the model sees the answers of the two largest groups, and answers once more."""
 
     candidates: int = 1
     select: Select = "greedy"
     abstain_below: float = 0.0
     temperature: float = 1.0
     seed: int = 0
+    repairs: int = 0
+    revise: bool = False
 
     def __post_init__(self) -> None:
         if self.select != "greedy" and self.candidates < 2:
             raise UserError(f"select {self.select} needs at least 2 candidates to choose among, got {self.candidates}")
+        if self.select == "greedy" and self.revise:
+            raise UserError("a revision needs select vote or vote_instances: it shows the two largest groups")
         if self.select == "greedy" and self.abstain_below:
             raise UserError("abstaining needs select vote or vote_instances: a greedy answer has no confidence")
 
@@ -70,7 +76,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--select", choices=SELECTS, default=SELECTS[0], help="how to choose (default greedy)")
     parser.add_argument("--instances", type=at_least(1), metavar="K", help=f"of vote_instances (default {INSTANCES})")
     parser.add_argument("--abstain-below", type=share, metavar="C", help="no answer where the confidence is below this")
+    parser.add_argument("--repair", type=_repairs, default=0, metavar="R", help="rewrite failing answers up to R times")
+    parser.add_argument("--revise", action="store_true", help="the model sees the two largest groups, and decides")
     parser.add_argument("--temperature", type=positive, help="of the samples; 1.0 when not given")
+
+
+def _repairs(text: str) -> int:
+    """The type of --repair: the turns that an episode of `RunAndRepair` has, less the first."""
+    if not text.isdecimal() or int(text) > MOST_REPAIRS:
+        raise argparse.ArgumentTypeError(f"it must be a whole number from 0 to {MOST_REPAIRS}, got {text!r}")
+    return int(text)
 
 
 def selection(args: argparse.Namespace) -> Selection:
@@ -79,7 +94,15 @@ def selection(args: argparse.Namespace) -> Selection:
         raise UserError(f"--instances needs --select vote_instances, got --select {args.select}")
     if args.temperature is not None and not vars(args).get("samples") and (args.candidates or 1) < 2:
         raise UserError("--temperature is of samples, and none is drawn: give --candidates of at least 2")
-    return Selection(args.candidates or 1, args.select, args.abstain_below or 0.0, args.temperature or 1.0, args.seed)
+    return Selection(
+        args.candidates or 1,
+        args.select,
+        args.abstain_below or 0.0,
+        args.temperature or 1.0,
+        args.seed,
+        args.repair,
+        args.revise,
+    )
 
 
 class Answered(Protocol):
@@ -96,10 +119,11 @@ class Answered(Protocol):
 @dataclass(frozen=True)
 class Chosen:
     """place: of the candidate that is the answer. confidence: the share of all candidates that vote for it; 0 when it
-    was not voted for by what it returns."""
+    was not voted for by what it returns. second: the place of the second largest group's answer, -1 for none."""
 
     place: int
     confidence: float
+    second: int = -1
 
 
 NO_SQL = Execution("error", error="the model's answer holds no SQL")
@@ -153,8 +177,9 @@ def choose(candidates: Sequence[Answered], signatures: Sequence[Signature | None
     groups: dict[Signature, list[int]] = {}
     for place in voting:
         groups.setdefault(signatures[place] or (), []).append(place)
-    winner = max((list(group) for group in groups.values()), key=lambda group: _rank(group, candidates))
-    return Chosen(_best_of(winner, candidates), len(winner) / len(candidates))
+    winner, *others = sorted(groups.values(), key=lambda group: _rank(group, candidates), reverse=True)
+    second = _best_of(others[0], candidates) if others else -1
+    return Chosen(_best_of(winner, candidates), len(winner) / len(candidates), second)
 
 
 def _best_of(places: Sequence[int], candidates: Sequence[Answered]) -> int:

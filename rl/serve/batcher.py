@@ -55,6 +55,7 @@ class Batcher:
         sampling: Sampling,
         step: int | None,
         numbers: Sequence[int] | None = None,
+        grammars: Sequence[str] | None = None,
         heard: Heard | None = None,
     ) -> Samples:
         """As `Generator.sample`; heard: told the ids so far, of one answer to one prompt. Busy, EngineLost."""
@@ -62,9 +63,9 @@ class Batcher:
 
         def submit() -> None:
             if heard is None:
-                self._generator.submit(ticket, prompts, sampling, step, numbers)
+                self._generator.submit(ticket, prompts, sampling, step, numbers, grammars=grammars)
             else:
-                self._generator.stream(ticket, prompts[0], sampling, step, heard)
+                self._generator.stream(ticket, prompts[0], sampling, step, heard, *(grammars or ()))
 
         with self._counting:
             if self._asked >= self._most:

@@ -95,6 +95,7 @@ class GeneratorConfig:
     live_versions: int = 2  # policy versions kept registered; older ones are dropped by `load`
     tensor_parallel: int = 1  # GPUs that hold one copy of the model together
     stop_token_ids: tuple[int, ...] = ()
+    grammars: bool = False  # whether prompts may come with one: vLLM then reads the tokenizer as well
 
 
 @dataclass
@@ -185,14 +186,15 @@ class Generator:
         sampling: Sampling,
         step: int | None,
         numbers: Sequence[int] | None = None,
+        grammars: Sequence[str] | None = None,
     ) -> list[list[Sample]]:
         """`sampling.n` samples for each prompt, in order, from policy version `step` (None: the base, no adapter).
 
-        numbers: as `submit` takes them. Raises UserError for a prompt that leaves no room for an answer and
+        numbers, grammars: as `submit` takes them. Raises UserError for a prompt that leaves no room for an answer and
         VersionNotLoaded.
         """
         ticket = f"sample {self._request_number}"
-        self.submit(ticket, prompts, sampling, step, numbers)
+        self.submit(ticket, prompts, sampling, step, numbers, grammars=grammars)
         return self.take(ticket)
 
     def submit(
@@ -203,15 +205,20 @@ class Generator:
         step: int | None,
         numbers: Sequence[int] | None = None,
         alone: bool = False,
+        grammars: Sequence[str] | None = None,
     ) -> None:
         """Queue prompts behind those that wait; `take(ticket)` works on them. Several tickets may be open at once.
 
         numbers: the number of each prompt among all of a step, from which its seed follows; its place by default.
-        alone: the samples must be the same whatever else is asked of this engine. Raises as `sample` does.
+        alone: the samples must be the same whatever else is asked of this engine. grammars: what the answer to each
+        prompt may be, as `graph.grammar` writes it; "" leaves it free. Raises as `sample` does.
         """
         self._check_prompts(prompts)
         numbers = range(len(prompts)) if numbers is None else numbers
-        params = [_sampling_params(sampling, number, self.stop_token_ids) for number in numbers]
+        allowed = grammars or [""] * len(prompts)
+        assert self.config.grammars or not any(allowed), "the engine was started for free sampling"
+        pairs = zip(numbers, allowed, strict=True)
+        params = [_sampling_params(sampling, number, self.stop_token_ids, grammar=rules) for number, rules in pairs]
         self._enqueue(ticket, prompts, params, step, alone and detect().kind == "cpu")
 
     def take(self, ticket: str, within_s: float = math.inf) -> list[list[Sample]]:
@@ -230,11 +237,13 @@ class Generator:
         self.stats.tokens += sum(len(sample.token_ids) for group in samples for sample in group)
         return samples
 
-    def stream(self, ticket: str, prompt: list[int], sampling: Sampling, step: int | None, heard: Heard) -> None:
+    def stream(
+        self, ticket: str, prompt: list[int], sampling: Sampling, step: int | None, heard: Heard, grammar: str = ""
+    ) -> None:
         """As `submit` of one prompt with one sample; `heard` is told the ids so far while it is written."""
         self._check_prompts([prompt])
         assert sampling.n == 1, "one answer is heard at a time"
-        params = _sampling_params(sampling, 0, self.stop_token_ids, cumulative=True)
+        params = _sampling_params(sampling, 0, self.stop_token_ids, cumulative=True, grammar=grammar)
         self._enqueue(ticket, [prompt], [params], step)
         self._open[ticket].heard = heard
 
@@ -433,7 +442,8 @@ def _vllm_engine(config: GeneratorConfig, on_cpu: bool) -> Any:
         model=config.model,
         dtype=detect().computes_in(config.dtype),
         seed=config.seed,
-        skip_tokenizer_init=True,
+        skip_tokenizer_init=not config.grammars,
+        structured_outputs_config={"backend": "xgrammar"},
         config_format="hf",  # a consolidated copy beside the weights would make vLLM read Mistral's own format
         load_format="hf",
         generation_config="vllm",  # nothing of the model's generation_config.json may leak into sampling
@@ -479,7 +489,9 @@ def _require_adapters(args: Any) -> None:
         )
 
 
-def _sampling_params(sampling: Sampling, index: int, stop_ids: list[int], cumulative: bool = False) -> Any:
+def _sampling_params(
+    sampling: Sampling, index: int, stop_ids: list[int], cumulative: bool = False, grammar: str = ""
+) -> Any:
     seed = None if sampling.temperature == 0 else prompt_seed(sampling.seed, index)
     return _params(
         n=sampling.n,
@@ -489,6 +501,7 @@ def _sampling_params(sampling: Sampling, index: int, stop_ids: list[int], cumula
         logprobs=0,
         stop_token_ids=stop_ids,
         cumulative=cumulative,
+        grammar=grammar,
     )
 
 
@@ -498,9 +511,10 @@ def _scoring_params(stop_ids: list[int]) -> Any:
     )
 
 
-def _params(cumulative: bool = False, **given: Any) -> Any:
-    """Every field that shapes the distribution is spelled out: the full softmax at temperature T, nothing else."""
-    from vllm.sampling_params import RequestOutputKind, SamplingParams
+def _params(cumulative: bool = False, grammar: str = "", **given: Any) -> Any:
+    """Every field that shapes the distribution is spelled out: the full softmax at temperature T, nothing else; with a
+    grammar, over the tokens that it allows."""
+    from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
     return SamplingParams(
         top_p=1.0,
@@ -518,6 +532,7 @@ def _params(cumulative: bool = False, **given: Any) -> Any:
         include_stop_str_in_output=True,
         detokenize=False,
         flat_logprobs=True,
+        structured_outputs=StructuredOutputsParams(grammar=grammar) if grammar else None,
         output_kind=RequestOutputKind.CUMULATIVE if cumulative else RequestOutputKind.FINAL_ONLY,
         **given,
     )

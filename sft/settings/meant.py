@@ -64,6 +64,13 @@ _ELSEWHERE = {
     "data.max_examples": "max_examples max_train_samples limit num_examples max_samples",
     "init_adapter": "adapter init init_from adapter_path peft_path warm_start sft_adapter lora_path",
 }
+_FREE = frozenset(
+    ["grammar", "grammars", "guided_grammar", "guided_decoding", "structured_output", "structured_outputs"]
+)
+_WHY_FREE = (
+    "; training samples freely: under a grammar an answer is drawn from another distribution than the one whose "
+    "ratios are learned from; give --grammar when a model that is trained predicts, is asked or serves"
+)
 _OURS = {theirs: ours.split() for ours, names in _ELSEWHERE.items() for theirs in names.split()}
 
 
@@ -93,6 +100,8 @@ def _alike(key: str, names: Sequence[str]) -> str:
 
 def nearest(key: str, known: Sequence[str]) -> str:
     """The end of a message about an unknown key."""
+    if key.strip().lower().rsplit(".", 1)[-1] in _FREE:
+        return _WHY_FREE
     if close := meant(key, known):
         return f"; did you mean {close}?"
     there = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]

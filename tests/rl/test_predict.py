@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from xgrammar.testing import _get_matcher_from_grammar
 
 from evaluation.benchmarks import load_examples
+from graph.grammar import grammar
+from graph.introspect import schema_of
 from rl.predict import main
 from sft.config import LoraConfig, ModelConfig
 from sft.policy import provenance
@@ -80,6 +83,27 @@ def test_candidates_vote_and_too_few_votes_are_no_answer(model: str, adapter: Pa
         assert row["sql"] in {row["greedy"], *row["samples"]}
     assert predict(model, outs[2], *options, "--select", "vote", "--abstain-below", 1) == 0
     assert all(row["sql"] == "" or row["confidence"] == 1 for row in read(outs[2]))
+
+
+def test_under_a_grammar_each_answer_is_a_query_with_the_names_of_its_database(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = load_examples("tiny", "dev")[:40:13]
+    sizes = [sum(1 + len(table.columns) for table in schema_of(example.database).tables) for example in examples]
+    grammar.cache_clear()
+    monkeypatch.setattr("graph.grammar.MOST_NAMES", max(sizes) - 1)
+    monkeypatch.setattr("rl.predict.load_examples", lambda *_, **__: examples)
+    options = ("--samples", 3, "--max-tokens", 40, "--quantization", "none", "--grammar")
+    assert predict(model, tmp_path / "preds.jsonl", *options) == 0  # of a model that has learned nothing
+    for row, example, size in zip(read(tmp_path / "preds.jsonl"), examples, sizes, strict=True):
+        rules = grammar(schema_of(example.database))
+        assert bool(rules) == (size < max(sizes))
+        for sql in (row["sql"], *row["samples"]) if rules else ():
+            matcher = _get_matcher_from_grammar(rules)
+            assert sql.upper().startswith("SELECT") and matcher.accept_string(sql)  # the beginning of one, if cut
+    free = sum(size == max(sizes) for size in sizes)
+    assert f"{free} of {len(examples)} questions are answered freely" in capsys.readouterr().out
+    grammar.cache_clear()
 
 
 def test_prompts_over_the_context_give_empty_queries_and_are_counted(
