@@ -50,7 +50,7 @@ LATER = (
     "algorithm", "environment", "rollout.grow_to", "rollout.budget",
     "reward.efficiency", "reward.model_weight", "reward.extra", "reward.extra_weight",
     "learner.pair_beta", "learner.pairs", "learner.kl_target", "learner.adapt_clip", "learner.passes",
-    "learner.entropy_floor", "learner.rate_floor", "learner.gamma", "learner.gae_lambda",
+    "learner.entropy_floor", "learner.rate_floor", "rollout.together", "learner.gamma", "learner.gae_lambda",
     "learner.value_weight", "learner.value_clip",
     *(f"agent.{name}" for name in AgentConfig.model_fields),
 )  # fmt: skip

@@ -81,12 +81,13 @@ def read(layout: Layout, source: Source, taken: Counter[str]) -> Iterator[Exampl
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             yield Fault(where, f"its parts must be of the kinds that the layout has ({type(error).__name__}: {error})")
         else:
-            yield from (_checked(example, layout, where) for example in found)
+            yield from (_checked(example, layout, source.split, where) for example in found)
 
 
-def _checked(example: Example, layout: Layout, where: str) -> Example | Fault:
-    """A blank query would make "no query" the right answer, which only some datasets mean."""
-    if not example.question.strip():
+def _checked(example: Example, layout: Layout, split: str, where: str) -> Example | Fault:
+    """A blank query would make "no query" the right answer, which only some datasets mean; nothing is learned from a
+    blank question, but answers to it can be scored."""
+    if split.startswith("train") and not example.question.strip():
         return Fault(where, "the question must not be blank")
     if not example.gold_sql.strip() and not layout.unanswerable:
         return Fault(where, "the query must not be blank")

@@ -69,6 +69,7 @@ SETTINGS = (
     "tie_word_embeddings",
 )  # fmt: skip
 PUBLISHED: dict[str, tuple[str, tuple[int, ...]]] = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": ("llama", (576, 30, 1536, 9, 3, 49152, True)),
     "Qwen/Qwen2.5-Coder-0.5B-Instruct": ("qwen2", (896, 24, 4864, 14, 2, 151936, True)),
     "Qwen/Qwen2.5-Coder-1.5B-Instruct": ("qwen2", (1536, 28, 8960, 12, 2, 151936, True)),
     "Qwen/Qwen2.5-Coder-3B-Instruct": ("qwen2", (2048, 36, 11008, 16, 2, 151936, True)),

@@ -140,10 +140,16 @@ def test_a_line_in_another_encoding_is_lost_alone(tmp_path: Path) -> None:
         ({"dev.json": [GOOD], "cafe.db": SHOP}, "no question has a database; expected files like"),
         ({"dev.csv": "question,sql\n", "shop.db": SHOP}, "holds no questions"),
         ({"dev.csv": "question,sql\nHow many?, \n", "shop.db": SHOP}, "question 1: the query must not be blank"),
-        ({"dev.json": [{**GOOD, "question": " "}], "shop.db": SHOP}, "question 1: the question must not be blank"),
         ({"dev.csv": "question,sql\na,b,c\n", "shop.db": SHOP}, "line 2: must have 2 cells, has 3"),
     ],
 )
 def test_what_cannot_be_kept_is_a_clear_error(tmp_path: Path, files: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         load_examples("own", "dev", lay(tmp_path, files))
+
+
+def test_a_blank_question_can_be_scored_but_not_learned_from(tmp_path: Path) -> None:
+    blank = {**GOOD, "question": " "}
+    lay(tmp_path, {"train.json": [blank, GOOD], "dev.json": [blank, GOOD], "shop.db": SHOP})
+    assert [len(load_examples("own", split, tmp_path)) for split in ("train", "dev")] == [1, 2]
+    assert "question 1: the question must not be blank" in str(load_split("own", "train", tmp_path).faults[0])
