@@ -55,10 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             recipe = policies.recipe(args, adapters or policies.shipped_adapter(args))
             setup = Setup(recipe, how, args.instances or INSTANCES, args.feedback, token)
-            host, port = listening.getsockname()[:2]
-            name = f"[{host}]" if ":" in host else host
-            said = f"http://{name}:{port}/{f'#token={token}' if token else ''}"
-            said += f"\ndatabases: {', '.join(databases.ids())}; policies: {', '.join(recipe.prompts)}"
+            said = f"{_page(listening, token)}\ndatabases: {', '.join(databases.ids())}; "
+            said += f"policies: {', '.join(recipe.prompts)}"
             if args.cluster:
                 listening.close()
                 _serve_on_cluster(args, elsewhere(setup, [file.absolute() for file in files]), said)
@@ -67,6 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         databases.close()
     return 0
+
+
+def _page(listening: socket.socket, token: str) -> str:
+    host, port = listening.getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/{f'#token={token}' if token else ''}"
 
 
 def _serve_here(setup: Setup, databases: Databases, listening: socket.socket, said: str) -> None:
@@ -98,7 +102,8 @@ def _serve_on_cluster(args: argparse.Namespace, build: Callable[[], Service], sa
     with start(num_cpus=args.replicas) as runtime:
         gpus = min(1, max(node.gpus for node in nodes()))
         with served(build, Bundle("replica", args.replicas, cpus=1, gpus=gpus), "rollsql", args.host, args.port):
-            print(said, f"{args.replicas} replicas on the Ray cluster {runtime.address}", sep="\n", flush=True)
+            count = f"{args.replicas} replica{'s' * (args.replicas > 1)}"
+            print(f"{said}\n{count} on the Ray cluster {runtime.address}", flush=True)
             signal.pause()
 
 

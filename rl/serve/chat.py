@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from evaluation.benchmarks.layout import Turn
 from evaluation.errors import UserError
@@ -47,6 +47,16 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {  # what leaves the answer as it is, of 
 }
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, (bool, str)):
+        raise ValueError(f"must be a number, got {json.dumps(value)[:50]}")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_number)]
+Float = Annotated[float, BeforeValidator(_number)]
+
+
 class Part(BaseModel):
     type: Literal["text"]
     text: str
@@ -72,11 +82,11 @@ class ChatRequest(BaseModel):
 
     model: str = Field(default="", max_length=200)
     messages: list[Message] = Field(min_length=1, max_length=1000)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    n: int | None = Field(default=None, ge=1, le=32)
-    seed: int | None = Field(default=None, ge=-(2**53), le=2**53)
+    temperature: Float | None = Field(default=None, ge=0, le=2)
+    max_tokens: Int | None = Field(default=None, ge=1)
+    max_completion_tokens: Int | None = Field(default=None, ge=1)
+    n: Int | None = Field(default=None, ge=1, le=32)
+    seed: Int | None = Field(default=None, ge=-(2**53), le=2**53)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     database: str = Field(default="", max_length=200, description="of several, the one that is asked")

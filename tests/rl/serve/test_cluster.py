@@ -1,4 +1,4 @@
-"""The same application as a replica under Ray Serve."""
+"""The same application as a replica under Ray Serve; tests/cluster/test_serving.py loses a node."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def test_a_replica_answers_as_the_server_does(server: Server) -> None:
     with subprocess.Popen([*command, "--max-tokens", "64"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(3)]
-        assert said[0] == f"http://127.0.0.1:{port}/\n" and said[2].startswith("1 replicas on the Ray cluster "), said
+        assert said[0] == f"http://127.0.0.1:{port}/\n" and said[2].startswith("1 replica on the Ray cluster "), said
         alone, here = (
             httpx.post(f"{url}/ask", json=ASKED, timeout=60).json() for url in (server.url, said[0].strip("/\n"))
         )
