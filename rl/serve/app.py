@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
@@ -27,7 +27,7 @@ from rl.asker import LONGEST_QUESTION, Asker
 from rl.picture import picture
 from rl.selection import Select, Selection
 from rl.serve.batcher import Batcher, Busy, EngineLost
-from rl.serve.chat import Chat, ChatRequest, Float, Int, asked_policy, model, models
+from rl.serve.chat import Chat, ChatRequest, Number, asked_policy, model, models
 from rl.serve.databases import Databases, Full, NotOffered, Unknown
 from rl.serve.feedback import Feedback, Verdict
 from rl.serve.guard import Guard, error_body
@@ -67,9 +67,13 @@ class Asked(BaseModel):
     evidence: str = Field(default="", max_length=LONGEST_QUESTION, description="knowledge given with the question")
     policy: str = Field(default="", max_length=200, description="base, or an adapter's name; the last one by default")
     history: list[Turn] = Field(default=[], max_length=100, description="earlier turns of a dialogue, oldest first")
-    candidates: Int | None = Field(default=None, ge=1, le=MOST_CANDIDATES, description="the greedy one, and samples")
+    candidates: Annotated[int, Field(ge=1, le=MOST_CANDIDATES), Number] | None = Field(
+        None, description="the greedy one, and samples"
+    )
     select: Select | None = Field(default=None, description="how to choose among them")
-    abstain_below: Float | None = Field(default=None, ge=0, le=1, description="no answer with less confidence")
+    abstain_below: Annotated[float, Field(ge=0, le=1), Number] | None = Field(
+        None, description="no answer with less confidence"
+    )
 
     def selection(self, of_server: Selection) -> Selection:
         """As the server was started to select, but for what is asked for. UserError for what makes no sense."""

@@ -53,8 +53,8 @@ def _number(value: Any) -> Any:
     return value
 
 
-Int = Annotated[int, BeforeValidator(_number)]
-Float = Annotated[float, BeforeValidator(_number)]
+Number = BeforeValidator(_number)  # behind the bounds, which the description then tells
+Count = Annotated[int, Field(ge=1), Number]
 
 
 class Part(BaseModel):
@@ -82,11 +82,11 @@ class ChatRequest(BaseModel):
 
     model: str = Field(default="", max_length=200)
     messages: list[Message] = Field(min_length=1, max_length=1000)
-    temperature: Float | None = Field(default=None, ge=0, le=2)
-    max_tokens: Int | None = Field(default=None, ge=1)
-    max_completion_tokens: Int | None = Field(default=None, ge=1)
-    n: Int | None = Field(default=None, ge=1, le=32)
-    seed: Int | None = Field(default=None, ge=-(2**53), le=2**53)
+    temperature: Annotated[float, Field(ge=0, le=2), Number] | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    n: Annotated[int, Field(ge=1, le=32), Number] | None = None
+    seed: Annotated[int, Field(ge=-(2**53), le=2**53), Number] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     database: str = Field(default="", max_length=200, description="of several, the one that is asked")

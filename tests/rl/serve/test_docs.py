@@ -1,5 +1,6 @@
 """docs/serving.md: its commands are understood, its addresses are those of the application."""
 
+import json
 import re
 import shlex
 
@@ -7,6 +8,8 @@ import pytest
 
 from rl import ask
 from rl.serve import __main__ as serve
+from rl.serve.app import Asked
+from rl.serve.chat import ChatRequest
 from tests.rl.serve.conftest import ROOT
 
 TEXT = (ROOT / "docs" / "serving.md").read_text()
@@ -25,3 +28,9 @@ def test_every_address_of_the_application_is_described() -> None:
     source = (ROOT / "rl" / "serve" / "app.py").read_text()
     addresses = set(re.findall(r'@app\.(?:get|post)\(\s*"(/[^"{]+)"', source))
     assert len(addresses) > 8 and not [one for one in addresses if f"`{one}`" not in TEXT and f" {one}`" not in TEXT]
+
+
+def test_the_bounds_of_numbers_are_described_as_schemas_do() -> None:
+    text = json.dumps([Asked.model_json_schema(), ChatRequest.model_json_schema()])
+    assert all(f'"{bound}": {value}' in text for bound, value in (("minimum", 1), ("maximum", 32), ("maximum", 1)))
+    assert '"ge"' not in text and '"le"' not in text
