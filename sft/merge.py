@@ -130,6 +130,7 @@ def serving(out: Path, config: SftConfig, chat: Chat) -> str:
     if options:
         command += f" --default-chat-template-kwargs {shlex.quote(json.dumps(options))}"
     asked = f"the one message of the user is what `python -m graph.show --db FILE --style {style} --question …` prints"
+    asked += ", without its last newline"
     if options is None:
         asked = "its chat template makes another prompt than it was trained with, so send token ids to /v1/completions"
     return f"vLLM serves it: {command}\n  {asked}; temperature 0\n  or, database and all: rollsql serve --model {out}"
