@@ -14,11 +14,12 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart test lint clean
+.PHONY: help venv quickstart test test-long lint clean
 
 help:
 	@echo "make quickstart   warm-up on gold SQL, then learning from executed SQL, on the bundled benchmark; ends with a report"
-	@echo "make test         the whole test suite, with ruff and mypy"
+	@echo "make test         the test suite, with ruff and mypy"
+	@echo "make test-long    the tests that take minutes as well"
 	@echo "make lint         ruff and mypy alone"
 	@echo "make venv         only .venv: the pinned packages (stack here: $(STACK)) and the command rollsql"
 	@echo "make clean        removes .venv and caches; runs/ stays"
@@ -55,6 +56,9 @@ quickstart: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-long: lint
+	$(BIN)/python -m pytest --long --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

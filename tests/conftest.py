@@ -80,12 +80,16 @@ def own_log() -> Iterator[None]:
     root.setLevel(level)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also the tests that take minutes")
+
+
 def pytest_configure() -> None:
     """A shell's background job ignores Ctrl-C, and so would the commands whose answer to it is tested."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks follow from what a test asks for; tests for a GPU are skipped where there is none.
 
     Files with slow tests come first, so that no process is left with one of them at the end.
@@ -98,6 +102,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         if item.get_closest_marker("gpu") and not has_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA GPU on this machine"))
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
+            if not config.getoption("--long"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: --long runs it"))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -148,7 +148,7 @@ def test_the_first_steps_of_own_data_run_as_they_stand(
     assert "customers" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_of_own_data_runs_with_a_few_steps(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it stands, but for how long it trains."""
     less = {

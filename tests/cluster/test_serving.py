@@ -81,7 +81,7 @@ def replicas(node: psutil.Process) -> int:
     return sum("ServeReplica" in " ".join(one.cmdline()) for one in node.children(recursive=True))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_node_is_lost_and_clients_that_try_again_see_no_error(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"

@@ -246,7 +246,7 @@ variants = [
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_ablation_trains_scores_and_reports_and_the_same_line_again_does_nothing(tmp_path):
     config = tmp_path / "small.toml"
     config.write_text(SMALL)

@@ -117,7 +117,7 @@ def started(line, moment):
     return driver, psutil.Process(driver.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("moment", ["starting 1 learner", "step 1/4"])
+@pytest.mark.parametrize("moment", [pytest.param("starting 1 learner", marks=pytest.mark.long), "step 1/4"])
 def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, moment):
     line = rl_command(runs, "stopped")
     driver, children = started(line, moment)
@@ -131,6 +131,7 @@ def test_ctrl_c_at_any_moment_ends_in_one_line_and_leaves_no_process(runs, momen
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.long
 def test_a_killed_driver_leaves_no_process(runs):
     driver, children = started(rl_command(runs, "killed"), "starting 1 learner")
     os.kill(driver.pid, signal.SIGKILL)
