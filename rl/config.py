@@ -20,7 +20,7 @@ from sft.config import DataConfig, LoraConfig, ModelConfig, ModelFile, ReadFile,
 class TrainingData(DataConfig):
     """Which questions, in which order, and how their schema is written."""
 
-    difficulty: ReadFile = Field("", description="file of rl.difficulty: questions that it finds undecided come first")
+    difficulty: ReadFile = Field("", description="file of rl.difficulty: questions that are sometimes right come first")
 
 
 class RolloutConfig(Settings):

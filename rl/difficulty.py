@@ -93,7 +93,7 @@ def histogram(rates: Sequence[float]) -> str:
     never right         1  ████████████████████
     0.2 to 0.3          2  ████████████████████████████████████████
     always right        1  ████████████████████
-    undecided: 2 of 4 questions (50.0%)
+    sometimes right: 2 of 4 questions (50.0%)
     """
     tenths = [f"{tenth / 10:.1f} to {tenth / 10 + 0.1:.1f}" for tenth in range(10)]
     names = ["never right", *tenths, "always right"]
@@ -102,16 +102,16 @@ def histogram(rates: Sequence[float]) -> str:
         counts[names[0] if rate == 0 else names[-1] if rate == 1 else tenths[int(10 * rate + 1e-9)]] += 1
     most = max(counts.values())
     lines = [f"{name:<14}{count:>7}  {'█' * round(BAR * count / most)}" for name, count in counts.items() if count]
-    undecided = sum(is_undecided(rate) for rate in rates)
-    return "\n".join([*lines, f"undecided: {undecided} of {len(rates)} questions ({undecided / len(rates):.1%})"])
+    mixed = sum(is_mixed(rate) for rate in rates)
+    return "\n".join([*lines, f"sometimes right: {mixed} of {len(rates)} questions ({mixed / len(rates):.1%})"])
 
 
-def is_undecided(rate: float) -> bool:
+def is_mixed(rate: float) -> bool:
     """Whether a group of such a question can have a signal."""
     return 0 < rate < 1
 
 
-def undecided(path: Path, examples: Sequence[Example]) -> frozenset[str]:
+def sometimes_right(path: Path, examples: Sequence[Example]) -> frozenset[str]:
     """Ids of the training questions to draw first. UserError when the file is of others."""
     try:
         rates = {str(row["id"]): float(row["rate"]) for row in read_records(path)}
@@ -120,8 +120,8 @@ def undecided(path: Path, examples: Sequence[Example]) -> frozenset[str]:
     known = {example.id for example in examples} & rates.keys()
     if not known:
         raise UserError(f"data.difficulty must be of these training questions, {path} has none of their ids")
-    first = frozenset(id_ for id_ in known if is_undecided(rates[id_]))
-    print(f"train: {len(first)} of {len(examples)} questions are undecided by {path} and come first", flush=True)
+    first = frozenset(id_ for id_ in known if is_mixed(rates[id_]))
+    print(f"train: {len(first)} of {len(examples)} questions are sometimes right by {path} and come first", flush=True)
     return first
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +93,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks follow from what a test asks for; tests for a GPU are skipped where there is none.
 
-    Files with slow tests come first, so that no process is left with one of them at the end.
+    Files with many slow tests come first, so that no process is left with one of them at the end.
     """
     has_gpu = Path("/dev/nvidiactl").exists()
     for item in items:
@@ -106,8 +107,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
             if not config.getoption("--long"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes: --long runs it"))
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def _benchmark(name: str, proof: str) -> Path:

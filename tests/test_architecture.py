@@ -36,6 +36,7 @@ RUN_FILES = {
 # Importable under another name than the one it is installed by.
 INSTALLED_AS = {
     "huggingface_hub": "huggingface-hub",
+    "mlflow": "mlflow-skinny",
     "mpl_toolkits": "matplotlib",
     "rouge_score": "rouge-score",
     "prometheus_client": "prometheus-client",

@@ -63,6 +63,7 @@ def test_help_needs_no_slow_import(command: str) -> None:
     assert f"usage: python -m {command}" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 def test_a_wrong_option_is_one_line_and_needs_no_slow_import(command: str) -> None:
     code, out, err, slow = answers(("--no-such-thing", "5"))[command]
@@ -76,6 +77,7 @@ def rollsql(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, str(ROOT), *words], cwd=cwd, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_rollsql_runs_a_command_from_any_folder(tmp_path: Path) -> None:
     listed = rollsql(cwd=tmp_path)
     assert listed.returncode == 0 and all(name in listed.stdout for name in commands())
@@ -151,6 +153,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command, words, says", WRONG)
 def test_a_wrong_argument_is_one_line_before_any_slow_import(command: str, words: str, says: str) -> None:
     code, _, err, slow = asked()[command, words]

@@ -39,6 +39,7 @@ def test_the_shop_is_what_its_script_builds(tmp_path: Path) -> None:
     assert SHOP.stat().st_size < 500_000
 
 
+@pytest.mark.slow
 def test_every_pair_of_the_shop_has_an_answer() -> None:
     with PAIRS.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -73,6 +74,7 @@ def leads_somewhere(page: Path, path: str, heading: str) -> bool:
     return heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_exists_with_its_options_files_and_settings(page: Path) -> None:
     assert [fault for line in command_lines(page) for fault in faults(line)] == []
@@ -135,6 +137,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_own_data_run_as_they_stand(
     clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_snippet_that_is_gone_is_named() -> None:
         mutated(replace(QUICK, old="not there"))
 
 
+@pytest.mark.slow
 def test_the_command_makes_the_mistake_in_a_copy_and_sees_the_test_fail(capsys: pytest.CaptureFixture[str]) -> None:
     before = (ROOT / QUICK.file).read_bytes()
     assert main(["--only", QUICK.name]) == 0
@@ -46,11 +47,13 @@ def test_the_command_makes_the_mistake_in_a_copy_and_sees_the_test_fail(capsys: 
     assert (ROOT / QUICK.file).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_harmless_change_survives_and_a_broken_one_counts_as_nothing() -> None:
     assert judge(replace(QUICK, new="if not len(rewards_K) >= 2:"), 60).verdict == "survived"
     assert judge(replace(QUICK, new="if len(rewards_K) < :"), 60).verdict == "broken"
 
 
+@pytest.mark.slow
 def test_a_part_of_the_list_is_chosen_by_number_or_name() -> None:
     assert {m.pitfall for m in select(MUTATIONS, "5.1")} == {"5.1"}
     with pytest.raises(UserError, match="--only must be a pitfall's number"):

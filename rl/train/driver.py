@@ -15,7 +15,7 @@ from evaluation.benchmarks import load_examples
 from evaluation.console import log_to
 from rl import loop, rater, replay, teacher
 from rl.config import RlConfig
-from rl.difficulty import undecided
+from rl.difficulty import sometimes_right
 from rl.memory import object_store_mib, require_kv_cache
 from rl.policy import EnginePolicy
 from rl.questions import checked, fitting
@@ -44,7 +44,7 @@ def train_run(config: RlConfig, data: Path | None) -> Path:
     train, dev = (load_examples(name, s, data, shots=shots, synthetic=made_up) for s in ("train", "dev"))
     encoder = _encoder(config)
     train = fitting(checked(train, config.data.checked), encoder)
-    first = undecided(Path(config.data.difficulty), train) if config.data.difficulty else frozenset()
+    first = sometimes_right(Path(config.data.difficulty), train) if config.data.difficulty else frozenset()
     with ExitStack() as stack:
         run = stack.enter_context(opened(config, identity_of(config, train)))
         log_to(run.directory)

@@ -14,6 +14,7 @@ PATIENCE_S = 120.0  # for what must succeed, on a busy machine too
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
+@pytest.mark.slow
 def test_calls_to_one_actor_run_in_order_on_one_object() -> None:
     counter = spawn(Counter, 10, name="counter", num_cpus=0.1)
     answers = [counter.call("add", n) for n in (1, 2, 3)]
@@ -23,6 +24,7 @@ def test_calls_to_one_actor_run_in_order_on_one_object() -> None:
     counter.kill()
 
 
+@pytest.mark.slow
 def test_environment_is_set_before_the_class_is_built() -> None:
     counter = spawn(Counter, name="counter", num_cpus=0.1, env={"ROLLSQL_PROBE": "42"})
     assert counter.call("env", "ROLLSQL_PROBE").result(PATIENCE_S) == "42"
@@ -30,6 +32,7 @@ def test_environment_is_set_before_the_class_is_built() -> None:
     counter.kill()
 
 
+@pytest.mark.slow
 def test_a_wait_over_its_deadline_names_actor_call_and_queue_and_ps_shows_the_call() -> None:
     sleeper = spawn(Counter, name="sleeper", num_cpus=0.1)
     process = sleeper.ready(PATIENCE_S)
@@ -43,6 +46,7 @@ def test_a_wait_over_its_deadline_names_actor_call_and_queue_and_ps_shows_the_ca
     sleeper.kill()
 
 
+@pytest.mark.slow
 def test_an_exception_in_a_method_arrives_as_itself_with_its_remote_traceback() -> None:
     counter = spawn(Counter, name="counter", num_cpus=0.1)
     with pytest.raises(KeyError, match="the seventh key") as caught:
@@ -81,6 +85,7 @@ def test_a_dead_actor_is_named_with_its_last_output_and_takes_its_children_with_
     assert _soon(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
 
 
+@pytest.mark.slow
 def test_a_restarted_actor_is_a_new_object_in_a_new_process() -> None:
     counter = spawn(Counter, 5, name="phoenix", num_cpus=0.1)
     assert counter.call("add").result(PATIENCE_S) == 6
@@ -100,6 +105,7 @@ def test_a_request_that_no_node_can_meet_is_refused_at_once_naming_both_sides() 
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_an_actor_without_a_free_slot_says_what_is_free(runtime: Runtime) -> None:
     hog = spawn(Counter, name="hog", num_cpus=4)
     hog.ready(PATIENCE_S)

@@ -12,6 +12,7 @@ PATIENCE_S = 120.0
 pytestmark = pytest.mark.usefixtures("runtime")
 
 
+@pytest.mark.slow
 def test_a_lost_one_takes_all_into_a_new_life_that_goes_on_from_where_they_were() -> None:
     handles = [spawn(Counter, 10, name=f"counter-{n}", num_cpus=0.1) for n in range(2)]
     done: list[int] = []
@@ -36,6 +37,7 @@ def test_a_lost_one_takes_all_into_a_new_life_that_goes_on_from_where_they_were(
         handle.kill()
 
 
+@pytest.mark.slow
 def test_what_is_lost_in_every_life_is_raised() -> None:
     handle = spawn(Counter, name="mortal", num_cpus=0.1)
     lives = Lives([handle], PATIENCE_S, lambda: None)

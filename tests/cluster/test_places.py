@@ -26,6 +26,7 @@ def _all_are_free() -> bool:
     return free() == 4
 
 
+@pytest.mark.slow
 def test_what_is_held_is_held_together_for_restarts_too_and_given_back_at_the_end() -> None:
     with reserved([Bundle("pair", 2, 1), Bundle("single", 1, 0.5)], PATIENCE_S) as places:
         one, two = (spawn(Counter, n, name=f"pair-{n}", place=places.next("pair")) for n in (0, 1))

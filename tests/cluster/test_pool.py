@@ -22,6 +22,7 @@ def make_pool(journal: Path) -> Callable[..., Pool]:
     return make
 
 
+@pytest.mark.slow
 def test_results_come_back_in_the_order_of_the_items(make_pool: Callable[..., Pool]) -> None:
     with make_pool(size=3) as pool:
         assert pool.map(range(50), batch_size=4, timeout_s=PATIENCE_S) == [n * n for n in range(50)]
@@ -37,6 +38,7 @@ def test_a_killed_workers_batch_is_done_again_elsewhere(make_pool: Callable[...,
     assert Tally(journal.read_text().split("\n")[:-1]) == {"1": 2, "2": 2, "('die', 1)": 2, "3": 1, "4": 1, "5": 1}
 
 
+@pytest.mark.slow
 def test_a_poisonous_item_is_given_up_after_two_deaths_and_its_neighbours_are_not(
     make_pool: Callable[..., Pool], journal: Path
 ) -> None:
@@ -46,12 +48,14 @@ def test_a_poisonous_item_is_given_up_after_two_deaths_and_its_neighbours_are_no
     assert journal.read_text().count("die") == 2
 
 
+@pytest.mark.slow
 def test_an_item_over_its_deadline_is_ended_and_done_again(make_pool: Callable[..., Pool]) -> None:
     with make_pool(size=1) as pool:
         assert pool.map([("hang", 1), 7], batch_size=2, timeout_s=2) == [-1, 49]
         assert (pool.restarts, pool.lost_items) == (1, 0)
 
 
+@pytest.mark.slow
 def test_futures_complete_one_by_one(make_pool: Callable[..., Pool]) -> None:
     with make_pool() as pool:
         slow = pool.submit([("hang", 1)], timeout_s=3)
@@ -60,6 +64,7 @@ def test_futures_complete_one_by_one(make_pool: Callable[..., Pool]) -> None:
         assert slow.result(timeout=PATIENCE_S) == [-1]
 
 
+@pytest.mark.slow
 def test_an_exception_in_the_method_reaches_its_own_future_only(make_pool: Callable[..., Pool]) -> None:
     with make_pool() as pool:
         bad, good = pool.submit(["seven"], timeout_s=PATIENCE_S), pool.submit([8], timeout_s=PATIENCE_S)
@@ -68,6 +73,7 @@ def test_an_exception_in_the_method_reaches_its_own_future_only(make_pool: Calla
         assert good.result(timeout=PATIENCE_S) == [64]
 
 
+@pytest.mark.slow
 def test_a_failing_constructor_reaches_every_future(make_pool: Callable[..., Pool]) -> None:
     with make_pool(broken=True) as pool:
         with pytest.raises(LookupError, match="no reward without a ruler"):
@@ -76,6 +82,7 @@ def test_a_failing_constructor_reaches_every_future(make_pool: Callable[..., Poo
             pool.submit([1], timeout_s=PATIENCE_S).result(timeout=PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_workers_that_die_at_every_start_are_not_started_forever(make_pool: Callable[..., Pool]) -> None:
     with make_pool(size=1, dies=True) as pool:
         with pytest.raises(ActorDied, match="squarers-0 died"):
@@ -83,6 +90,7 @@ def test_workers_that_die_at_every_start_are_not_started_forever(make_pool: Call
         assert pool.restarts == 3
 
 
+@pytest.mark.slow
 def test_a_pool_without_room_says_what_is_missing(make_pool: Callable[..., Pool]) -> None:
     with make_pool(size=1) as hog, pytest.raises(ResourcesMissing, match=r"(?s)asks for 4 CPU.*free now: 3\.9 CPU"):
         assert hog.map([2], batch_size=1, timeout_s=PATIENCE_S) == [4]

@@ -30,6 +30,7 @@ def make_squarers(journal: Path) -> Callable[..., Pool]:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 def test_growing_and_shrinking_under_load_does_every_item_once(journal: Path) -> None:
     with Pool(Napper, str(journal), 0.02, method="double", size=1, name="nappers", num_cpus=0.1) as pool:
@@ -52,6 +53,7 @@ def test_growing_and_shrinking_under_load_does_every_item_once(journal: Path) ->
     assert set(Tally(line.split()[0] for line in journal.read_text().splitlines()).values()) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 def test_what_killed_twice_is_put_on_file_and_never_sent_again(
     make_squarers: Callable[..., Pool], journal: Path, tmp_path: Path
@@ -73,6 +75,7 @@ def test_what_killed_twice_is_put_on_file_and_never_sent_again(
     assert journal.read_text().count("die") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 def test_a_batch_that_waits_at_the_side_of_a_dying_worker_is_not_blamed(
     make_squarers: Callable[..., Pool], journal: Path
@@ -83,6 +86,7 @@ def test_a_batch_that_waits_at_the_side_of_a_dying_worker_is_not_blamed(
     assert Tally(journal.read_text().splitlines()) == {"('die', 99)": 2, "1": 1, "2": 1, "3": 1, "4": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 def test_workers_killed_from_outside_while_idle_cost_no_item(make_squarers: Callable[..., Pool]) -> None:
     with make_squarers(3) as pool:
@@ -93,6 +97,7 @@ def test_workers_killed_from_outside_while_idle_cost_no_item(make_squarers: Call
         assert pool.lost_items == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 def test_waiting_says_what_for_and_ends_when_the_pool_does_not_move(
     make_squarers: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

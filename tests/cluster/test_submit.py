@@ -116,6 +116,7 @@ def test_a_run_without_room_is_refused_and_names_the_bundle_and_what_is_missing(
     assert " sent: " not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_config_with_a_mistake_is_one_message_before_the_cluster_is_asked() -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     done = submit(nowhere, {}, *TRAIN, "rollout.sample=3")
@@ -232,6 +233,7 @@ def test_for_another_machine_relative_paths_are_refused_with_the_remedy(tmp_path
     assert absolute(["python"], elsewhere, *kept, ("model.path", "rl/model", "model")) == ["python"]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_is_named_before_the_job_is_sent(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"init_adapter = runs/warm: .* does not exist"):
         absolute(["python"], place(tmp_path, is_here=True), ("init_adapter", "runs/warm", "read"))

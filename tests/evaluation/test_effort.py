@@ -123,6 +123,7 @@ def test_an_answer_that_is_right_by_luck_or_is_not_measured_has_no_efficiency(sh
         assert [one.efficiency for one in found] == expected
 
 
+@pytest.mark.slow
 def test_the_report_has_it_beside_r_ves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from evaluation.benchmarks import load_examples
 

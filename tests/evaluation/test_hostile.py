@@ -43,6 +43,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert fingerprint(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_every_hostile_statement_has_the_expected_outcome(hostile: list[dict[str, Any]], folder: Path) -> None:
     database = str(folder / "victim.sqlite")
     surprises = []

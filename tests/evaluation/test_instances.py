@@ -213,6 +213,7 @@ def test_a_database_of_too_many_rows_gives_a_sample_with_what_it_refers_to(examp
         assert 0 < rows(file, "SELECT count(*) FROM person")[0][0] < 60
 
 
+@pytest.mark.slow
 def test_a_hostile_file_is_one_line_and_the_others_are_made(example: Example, cases_dir: Path, tmp_path: Path) -> None:
     hostile = cases_dir / "databases" / "expo_schema.sqlite"
     with Maker() as maker:

@@ -52,6 +52,7 @@ def command(data: Path, predictions: Path, out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_verdicts_are_those_of_the_official_evaluators(
     vectors: dict[str, Any], spider_layout: Path, tmp_path: Path
 ) -> None:
@@ -73,6 +74,7 @@ def has_verdict(value: object) -> bool:
     return value is not None and not str(value).startswith(("ERROR", "HANG"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dbgpthub_lora", "official_example"])
 def test_every_flag_of_real_predictions_is_the_official_one(
     vectors_dir: Path, spider_dir: Path, tmp_path: Path, name: str

@@ -186,6 +186,7 @@ def test_a_statement_whose_child_dies_twice_is_crashed_and_the_batch_goes_on(vic
         assert [result.status for result in results] == ["crashed", "ok"]
 
 
+@pytest.mark.slow
 def test_a_child_that_stops_answering_is_killed(victim: str) -> None:
     with Sandbox(QUICK) as sandbox:
         run(sandbox, victim, "SELECT 1")

@@ -35,6 +35,7 @@ def databases() -> Iterator[dict[str, sqlite3.Connection]]:
         database.close()
 
 
+@pytest.mark.slow
 def test_the_committed_files_are_what_the_build_makes() -> None:
     assert differences(build()) == []
 

@@ -138,6 +138,7 @@ def sampled(path: Path, schema: Schema) -> dict[tuple[str, str], frozenset[str]]
     return values
 
 
+@pytest.mark.slow
 def test_inferred_joins_find_declared_ones_of_spider_again_when_those_are_hidden(spider_dir):
     right: Counter[str] = Counter()
     found: Counter[str] = Counter()

@@ -38,6 +38,7 @@ def processor_s() -> float:
     return sum(times.user + times.system for times in spent) + dead.children_user + dead.children_system
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "says"),
     [
@@ -59,6 +60,7 @@ def test_a_schema_beyond_bounds_is_refused_in_one_line_and_the_next_file_is_read
     assert schema_from_sqlite(make(tmp_path / "next.sqlite", "CREATE TABLE good(a)")).tables[0].name == "good"
 
 
+@pytest.mark.slow
 def test_the_hostile_cases_are_answered_in_time(cases_dir: Path) -> None:
     before = processor_s()
     with pytest.raises(SchemaError, match="too long"):
@@ -68,6 +70,7 @@ def test_the_hostile_cases_are_answered_in_time(cases_dir: Path) -> None:
     assert processor_s() - before < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "view",
     [

@@ -12,6 +12,7 @@ from __future__ import annotations
 from tests.mutations.run import Mutation
 
 FORMULAS = "tests/rl/test_pitfalls_formulas.py::"
+PACKED = "tests/rl/test_packing.py::"
 LEARNER = "tests/rl/test_pitfalls.py::"
 ENGINE = "tests/rl/test_pitfalls_engine.py::"
 REWARDS = "tests/rl/test_pitfalls_rewards.py::"
@@ -385,9 +386,27 @@ MUTATIONS = (
         "5.18",
         "the positions of an answer go on from the answer before it",
         "sft/policy/packing.py",
-        "positions += range(shared, shared + branch.length)",
-        "positions += range(len(positions) - start, len(positions) - start + branch.length)",
-        ("tests/rl/test_packing.py::test_a_packed_group_gives_the_log_probs_of_separate_sequences",),
+        "self.positions += range(position, position + branch.length)",
+        "self.positions += range(len(self.positions), len(self.positions) + branch.length)",
+        (PACKED + "test_a_packed_group_gives_the_log_probs_of_separate_sequences",),
+    ),
+    Mutation(
+        "5.18",
+        "the answers of a question behind a shared schema do not see the schema",
+        "sft/policy/attention.py",
+        "keys, values = (torch.cat([x[:, : span.prefix], x[:, place.start : end]], 1) for x in (key, value))\n"
+        "            behind = Span(0, span.prefix + row.prefix, row.branches)",
+        "keys, values = (x[:, place.start : end] for x in (key, value))\n"
+        "            behind = Span(0, row.prefix, row.branches)",
+        (PACKED + "test_questions_of_one_database_hold_its_schema_once_and_have_the_gradients_of_separate_sequences",),
+    ),
+    Mutation(
+        "5.18",
+        "the positions of a question behind a shared schema begin anew",
+        "sft/policy/packing.py",
+        "rows = tuple([self.add(inner, behind) for inner in row.rows])",
+        "rows = tuple([self.add(inner) for inner in row.rows])",
+        (PACKED + "test_questions_of_one_database_hold_its_schema_once_and_have_the_gradients_of_separate_sequences",),
     ),
     Mutation(
         "5.18",
@@ -406,7 +425,7 @@ MUTATIONS = (
         "sft/policy/attention.py",
         ".triu(1)",
         ".triu(2)",
-        ("tests/rl/test_packing.py::test_a_packed_group_gives_the_log_probs_of_separate_sequences",),
+        (PACKED + "test_a_packed_group_gives_the_log_probs_of_separate_sequences",),
     ),
     Mutation(
         "5.19",

@@ -204,6 +204,7 @@ def test_a_crash_ends_its_own_chain_and_the_same_call_goes_on_from_there(tmp_pat
     ]
 
 
+@pytest.mark.slow
 def test_interrupting_ends_the_processes_and_leaves_the_stage_to_do(tmp_path, monkeypatch):
     grandchild = tmp_path / "grandchild"
     code = f"import subprocess; p = subprocess.Popen(['sleep', '99']); open({str(grandchild)!r}, 'w').write(str(p.pid))"

@@ -5,11 +5,11 @@ import pytest
 
 from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
-from rl.difficulty import main, undecided
+from rl.difficulty import main, sometimes_right
 from rl.questions import ShuffledQuestions
 
 
-def test_a_question_is_as_hard_as_its_samples_are_wrong_and_undecided_ones_are_drawn_first(
+def test_a_question_is_as_hard_as_its_samples_are_wrong_and_those_sometimes_right_are_drawn_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     examples = load_examples("tiny", "train")[:6]
@@ -22,8 +22,9 @@ def test_a_question_is_as_hard_as_its_samples_are_wrong_and_undecided_ones_are_d
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["rate"] for row in found] == [0, 0.25, 1, 0, 0.5] and {row["samples"] for row in found} == {4}
     shown = capsys.readouterr()
-    assert "undecided: 2 of 5 questions (40.0%)" in shown.out and "1 of 6 predictions are of no question" in shown.err
-    first = undecided(out, examples)
+    assert "sometimes right: 2 of 5 questions (40.0%)" in shown.out
+    assert "1 of 6 predictions are of no question" in shown.err
+    first = sometimes_right(out, examples)
     assert first == {examples[1].id, examples[4].id}
     drawn = [e.id for step in (1, 2, 3) for e in ShuffledQuestions(examples, 2, 0, first=first).draw(step)]
     assert set(drawn[:2]) == first and len(set(drawn)) == 6
@@ -50,4 +51,4 @@ def test_a_file_that_is_none_of_ours_is_refused(text: str, tmp_path: Path) -> No
     file = tmp_path / "difficulty.jsonl"
     file.write_text(text)
     with pytest.raises(UserError, match=r"data\.difficulty must be"):
-        undecided(file, load_examples("tiny", "train")[:3])
+        sometimes_right(file, load_examples("tiny", "train")[:3])

@@ -62,12 +62,14 @@ def test_the_configs_fit_and_every_line_says_what_it_is(made: tuple[Path, str]) 
     assert prompts.longest + rl.rollout.max_tokens <= rl.model.max_length
     assert rl.init_adapter == str(sft.run.path / "adapter") == str(folder / "runs" / "shop-sft" / "adapter")
     assert (sft.model.path, sft.data.benchmark, sft.data.prompt_style) == ("sft/tiny", "own", "compact")
-    assert (rl.model.quantization, rl.lora, rl.data) == (sft.model.quantization, sft.lora, sft.data)
+    assert (rl.model.quantization, rl.lora) == (sft.model.quantization, sft.lora)
+    assert rl.data.model_dump() == sft.data.model_dump() | {"difficulty": ""}
     for name in ("sft.toml", "rl.toml"):
         values = [line for line in (folder / name).read_text().splitlines() if " = " in line and line[0] != "#"]
         assert [line for line in values if "  # " not in line] == []
 
 
+@pytest.mark.slow
 def test_the_next_commands_are_printed_and_work_as_printed_from_any_folder(
     made: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +84,7 @@ def test_the_next_commands_are_printed_and_work_as_printed_from_any_folder(
     assert ask[ask.index("--database") + 1] == str(folder / "shop.sqlite") and ask[-1].endswith("?")
 
 
+@pytest.mark.slow
 def test_what_was_edited_is_not_lost(made: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
     folder, _ = made
     (folder / "runs").mkdir(exist_ok=True)

@@ -94,6 +94,7 @@ def test_the_loss_of_a_pair_by_hand(name: str, by_hand: float) -> None:
     assert metrics["pairs_right"] == 1 and metrics["kl_reference_sum"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dpo", "ipo"])
 @pytest.mark.parametrize("token_budget", [64, 100_000])
 def test_the_loss_is_that_of_trl_on_the_same_pairs_however_they_are_batched(

@@ -149,6 +149,7 @@ def test_the_gradient_is_the_weighted_sum_over_answers_computed_one_by_one(toy, 
     assert_same(gradient(learner, groups[::-1]), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [A_ROW_EACH, ALL_AT_ONCE])
 def test_kl_and_entropy_are_summed_with_the_weights_of_the_policy_gradient(toy, warmed_up, budget):
     learner = learner_of(toy, warmed_up, kl=0.3, entropy=0.05, aggregation="sequence_mean", token_budget=budget)
@@ -163,6 +164,7 @@ def test_kl_and_entropy_are_summed_with_the_weights_of_the_policy_gradient(toy, 
     assert_same(gradient(learner, groups), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surrogate", ["clipped", "gspo", "cispo", "reinforce"])
 @pytest.mark.parametrize("aggregation", ["sequence_mean", "token_mean", "constant"])
 def test_kl_and_entropy_act_on_groups_without_advantage_too(toy, warmed_up, surrogate, aggregation):

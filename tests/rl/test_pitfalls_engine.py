@@ -105,6 +105,7 @@ def test_nothing_but_the_temperature_shapes_the_distribution_that_is_sampled_fro
     assert (params.n, params.max_tokens, params.ignore_eos) == (8, 24, False)
 
 
+@pytest.mark.slow
 def test_samples_are_as_frequent_as_the_full_softmax_says(
     generator: Generator, model: ModelConfig, adapter: Path
 ) -> None:
@@ -145,6 +146,7 @@ def again(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[int]:
 # 5.15, 5.16 Policy versions
 
 
+@pytest.mark.slow
 def test_a_prompt_cached_under_one_version_is_computed_anew_under_the_next(
     generator: Generator, model: ModelConfig, tmp_path: Path
 ) -> None:
@@ -171,6 +173,7 @@ def test_samples_of_an_older_version_are_of_that_version_whatever_was_loaded_sin
 # 5.13 Scaling
 
 
+@pytest.mark.slow
 def test_the_scaling_alpha_over_r_reaches_the_engine_once(
     generator: Generator, model: ModelConfig, tmp_path: Path
 ) -> None:

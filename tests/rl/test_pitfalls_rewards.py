@@ -58,6 +58,7 @@ def test_a_worker_gives_each_answer_its_own_verdict(groups: list[Group], serial:
     assert len({judged.verdict for judged_K in serial for judged in judged_K}) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 def test_rewards_keep_their_questions_whatever_the_order_in_which_they_arrive(
     groups: list[Group], serial: list[list[Judged]]

@@ -95,6 +95,7 @@ def test_the_state_behind_a_cut_answer_has_seen_all_of_it(toy: str, warm: str) -
     assert found.returns[-1] == pytest.approx(float(whole[-1]), abs=1e-6)  # γ = λ = 1, no reward: R = V behind
 
 
+@pytest.mark.slow
 def test_the_critic_learns_returns_the_policy_right_answers_and_only_the_policy_is_published(
     toy: str, warm: str
 ) -> None:

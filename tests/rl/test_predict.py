@@ -58,6 +58,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_an_adapter_answers_in_split_order_with_greedy_and_sampled_queries(
     model: str, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +73,7 @@ def test_an_adapter_answers_in_split_order_with_greedy_and_sampled_queries(
     assert "greedy: 6/6 questions" in said and "samples: 6/6 questions" in said
 
 
+@pytest.mark.slow
 def test_candidates_vote_and_too_few_votes_are_no_answer(model: str, adapter: Path, tmp_path: Path) -> None:
     options = ("--adapter", adapter, "--limit", 3, "--candidates", 3, "--temperature", 1.5, "--max-tokens", 12)
     outs = [tmp_path / f"{n}.jsonl" for n in range(3)]
@@ -85,6 +87,7 @@ def test_candidates_vote_and_too_few_votes_are_no_answer(model: str, adapter: Pa
     assert all(row["sql"] == "" or row["confidence"] == 1 for row in read(outs[2]))
 
 
+@pytest.mark.slow
 def test_under_a_grammar_each_answer_is_a_query_with_the_names_of_its_database(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,6 +109,7 @@ def test_under_a_grammar_each_answer_is_a_query_with_the_names_of_its_database(
     grammar.cache_clear()
 
 
+@pytest.mark.slow
 def test_prompts_over_the_context_give_empty_queries_and_are_counted(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

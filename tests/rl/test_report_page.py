@@ -88,6 +88,7 @@ def test_bands_leave_out_what_is_no_number() -> None:
     assert [row[0] for row in band(rows, "a", "n")] == [1]
 
 
+@pytest.mark.slow
 def test_the_page_is_drawn(browser: Any, tmp_path: Path) -> None:
     report = write_report(fabricate(tmp_path / "small"))
     page = browser.new_page(viewport={"width": 390, "height": 800})

@@ -84,6 +84,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [1, 2])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_learner_that_is_restored_takes_the_step_that_it_would_have_taken_bit_for_bit(

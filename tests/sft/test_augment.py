@@ -118,6 +118,7 @@ def test_every_field_of_a_stronger_level_is_stronger():
     assert not any(strengths[0])
 
 
+@pytest.mark.slow
 def test_every_measured_change_of_the_schema_grows_with_the_level(questions, tiny):
     def mean_change(level: str) -> dict[str, float]:
         plain = [tiny[example.database][0] for example in questions]
@@ -135,6 +136,7 @@ def test_the_gold_reads_the_same_columns_of_the_augmented_tables(questions, tiny
     assert_golds_read_the_same(level, questions, tiny)
 
 
+@pytest.mark.slow
 def test_the_golds_of_spider_read_the_same_columns_of_the_augmented_tables(spider_dir):
     examples = load_examples("spider", "train", spider_dir)[::40]
     assert_golds_read_the_same("heavy", examples, databases(examples))

@@ -173,6 +173,7 @@ def test_a_character_that_the_vocabulary_lacks_is_left_and_the_word_for_it_broke
     assert Chat(tokenizer).without_added_tokens("a ☃ <unk>") == "a ☃ < unk>"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["qwen2.5-coder-0.5b-instruct", "smollm2-135m-instruct", "sft/tiny"])
 def test_every_added_token_of_a_real_tokenizer_stays_out_and_ordinary_text_stays_as_it_is(name):
     path = ROOT / name if name == "sft/tiny" else REAL / name

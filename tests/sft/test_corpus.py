@@ -27,6 +27,7 @@ def _texts(sample: list[Document]) -> set[str]:
     return {text for document in sample for pair in (*document.blocks, *document.chats) for text in pair}
 
 
+@pytest.mark.slow
 def test_the_corpus_holds_no_question_and_no_query_of_tinys_dev_split_nor_a_train_question(sample) -> None:
     texts = {normalised(text) for text in _texts(sample)}
     dev_questions, dev_queries = dev_questions_and_queries()

@@ -306,6 +306,7 @@ def test_ranks_that_differ_are_served_as_the_same_adapter_written_with_one(
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_closing_leaves_the_process_as_it_was(model_path: Path, generator: Generator) -> None:
     threads, directory = torch.get_num_threads(), generator._adapters
     generator.close()

@@ -63,6 +63,7 @@ def test_the_export_loads_in_bf16_with_the_tokenizer_as_it_was(toy, adapter, tmp
     assert record["quantization"] == "none" and record["merged_adapter"] == policy.read_adapter(adapter).digest
 
 
+@pytest.mark.slow
 def test_the_command_compares_both_through_the_engine(toy, adapter, tmp_path, capsys):
     out = tmp_path / "merged"
     arguments = ["--model", str(toy), "--adapter", str(adapter), "--out", str(out), "--questions", "12"]

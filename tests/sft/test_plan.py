@@ -31,6 +31,7 @@ def settings(**sections) -> SftConfig:
     return SftConfig.model_validate({"model": {"path": "Qwen/Qwen2.5-Coder-7B-Instruct"}} | sections)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOTALS)
 def test_a_published_shape_counts_what_its_authors_count_and_its_adapter_what_peft_makes(name):
     shape, (kind, values) = shape_of(name), PUBLISHED[name]
@@ -43,6 +44,7 @@ def test_a_published_shape_counts_what_its_authors_count_and_its_adapter_what_pe
     assert shape.adapter_parameters(16) == model.get_nb_trainable_parameters()[0]
 
 
+@pytest.mark.slow
 def test_four_bit_weights_take_what_a_loaded_model_takes():
     config = SftConfig.model_validate({"model": {"dtype": "float32"}})  # which every CPU computes in
     model = policy.load_model(config.model, config.lora)
@@ -65,6 +67,7 @@ def test_a_big_model_in_four_bits_takes_a_little_over_half_a_byte_per_weight():
     assert four_bit_bytes(shape) / shape.linear_weights == pytest.approx(0.51587, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_tiny_run_is_counted_as_the_training_counts_it():
     config = load_config(SftConfig, ROOT / "sft" / "configs" / "tiny.toml", [f"model.path={ROOT / 'sft' / 'tiny'}"])
     counted = plan(config)
@@ -75,6 +78,7 @@ def test_the_tiny_run_is_counted_as_the_training_counts_it():
     assert "counted" in format_plan(counted)
 
 
+@pytest.mark.slow
 def test_tokens_are_estimated_and_said_to_be_where_the_tokenizer_is_not_on_disk():
     exact = plan(SftConfig())
     guessed = plan(settings(data={"benchmark": "tiny"}))

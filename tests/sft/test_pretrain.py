@@ -106,6 +106,7 @@ def test_all_documents_of_a_step_are_read_once_whatever_the_number_of_workers() 
     assert sorted(np.concatenate([m for rank in both for step in rank for m in step])) == list(range(24))
 
 
+@pytest.mark.slow
 def test_a_few_steps_on_one_batch_lower_its_loss(rows) -> None:
     learner = Learner(toy_model(), TrainConfig(workers=1, compile=False, warmup=0.0))
     part = rows.take(slice(0, 4))
@@ -116,6 +117,7 @@ def test_a_few_steps_on_one_batch_lower_its_loss(rows) -> None:
     assert seen[-1] < 0.7 * seen[0]
 
 
+@pytest.mark.slow
 def test_the_command_builds_a_model_from_nothing_in_two_processes(tmp_path: Path, capfd) -> None:
     settings = {
         "out": tmp_path / "model", "work": tmp_path / "work", "model.vocab_size": 512, "model.hidden_size": 32,
@@ -130,6 +132,7 @@ def test_the_command_builds_a_model_from_nothing_in_two_processes(tmp_path: Path
     assert {"exact_match_unseen", "exact_match_tiny"} <= set(lines[-1])
 
 
+@pytest.mark.slow
 def test_a_corpus_too_small_for_a_step_is_refused(tmp_path: Path, capsys) -> None:
     settings = ["corpus.documents=16", "corpus.tokenizer_documents=8", "train.micro_batch=512", f"work={tmp_path}"]
     assert main(["--config", str(CONFIG), *settings]) == 2
@@ -141,6 +144,7 @@ def test_an_unknown_key_stops_the_command_with_the_nearest_known_one(capsys) -> 
     assert "train.muon_rate" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_as_if_it_had_not_stopped(rows, tmp_path: Path) -> None:
     settings = TrainConfig(workers=1, compile=False, warmup=0.0)
     whole, first, second = (Learner(toy_model(), settings) for _ in range(3))

@@ -53,6 +53,7 @@ def seen_by(spans: tuple[Span, ...], filled: int, window: int | None, q: torch.T
     return (q >= k) & (row[q] == row[k]) & before & (near | (row[q] == -1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [None, 1, 40, 128, 300])
 @pytest.mark.parametrize("seed", range(3))
 def test_blocks_equal_those_of_create_block_mask(window, seed):
@@ -90,6 +91,7 @@ def test_a_mask_of_many_tokens_needs_no_memory_of_tokens_squared():
     assert blocks == 2 * (64 * 63 // 2 + 2 * (32 * 64 + 32 * 31 // 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("window", "softcap"), [(7, None), (None, 0.5), (7, 0.5), (25, 2.0)])
 def test_both_attentions_know_windows_and_caps(window, softcap):
     torch.manual_seed(0)

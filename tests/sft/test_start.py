@@ -27,6 +27,7 @@ def broken(shop: Path, directory: Path, *golds: str) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_golds_that_fail_are_dropped_counted_and_not_run_again(toy, shop, tmp_path, capsys):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     data = broken(shop, tmp_path / "data", "SELECT nam FROM item", "SELECT id FROM item WHERE 0", endless)
@@ -42,6 +43,7 @@ def test_golds_that_fail_are_dropped_counted_and_not_run_again(toy, shop, tmp_pa
     assert checked_golds(run, examples[:-1]).dropped == {"bad0"}, "other golds are run again"
 
 
+@pytest.mark.slow
 def test_an_adapter_learns_on_and_says_so(toy, shop, tmp_path):
     first = train(settings(toy, tmp_path, epochs=4), shop)
     config = settings(toy, tmp_path, epochs=1, batch_size=12)
@@ -52,6 +54,7 @@ def test_an_adapter_learns_on_and_says_so(toy, shop, tmp_path):
     assert [trained(run / "adapter") for run in (first, second)] == ["SFT", "SFT + SFT"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [

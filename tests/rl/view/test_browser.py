@@ -57,6 +57,7 @@ def settled(page: Any, url: str) -> None:
     page.wait_for_function("view => document.body.dataset.shown === view", arg=view)
 
 
+@pytest.mark.slow
 def test_four_clicks_lead_from_the_runs_to_the_rows_that_differ(page: Any, served: Served, runs: Path) -> None:
     page.goto(served(runs))
     page.click("text=small")
@@ -68,6 +69,7 @@ def test_four_clicks_lead_from_the_runs_to_the_rows_that_differ(page: Any, serve
     assert page.locator("del, ins").count() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_view_fits_its_window_and_has_a_name(page: Any, served: Served, runs: Path, width: int) -> None:
     url = served(runs)
@@ -79,6 +81,7 @@ def test_every_view_fits_its_window_and_has_a_name(page: Any, served: Served, ru
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
 
 
+@pytest.mark.slow
 def test_names_and_contrast_pass_axe(browser: Any, served: Served, runs: Path) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
@@ -92,6 +95,7 @@ def test_names_and_contrast_pass_axe(browser: Any, served: Served, runs: Path) -
     context.close()
 
 
+@pytest.mark.slow
 def test_names_and_contrast_of_report_and_control_pass_axe(browser: Any, served: Served, tmp_path: Path) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
@@ -111,6 +115,7 @@ def test_names_and_contrast_of_report_and_control_pass_axe(browser: Any, served:
     context.close()
 
 
+@pytest.mark.slow
 def test_keys_alone_do_it(page: Any, served: Served, runs: Path) -> None:
     settled(page, served(runs))
 
@@ -163,6 +168,7 @@ def test_filters_find_what_became_better_and_stay_from_page_to_page(page: Any, s
     page.wait_for_selector("text=4 of 4")
 
 
+@pytest.mark.slow
 def test_each_filter_of_a_step_leaves_the_groups_that_it_names(page: Any, served: Served, runs: Path) -> None:
     """At step 3, 3, 4, 0 and 1 of 4 samples are right, see `fabricate`."""
     url = served(runs)
@@ -205,6 +211,7 @@ def test_right_answers_that_are_luck_can_be_found_and_filtered(
     page.wait_for_selector("text=1 of 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow) if k == "huge" else k for k in HOSTILE])
 def test_hostile_content_is_text(page: Any, served: Served, tmp_path: Path, kind: str) -> None:
     bad = HOSTILE[kind]
@@ -261,6 +268,7 @@ def test_cells_with_markup_are_text(page: Any, served: Served, tmp_path: Path) -
     assert page.evaluate("window.ran") is None
 
 
+@pytest.mark.slow
 def test_a_page_follows_its_run(page: Any, served: Served, tmp_path: Path) -> None:
     run = fabricate(tmp_path / "small", steps=2, finished=False)
     settled(page, served(tmp_path, follow=True) + "#/runs/small")
@@ -280,6 +288,7 @@ def test_runs_of_other_benchmarks_are_not_compared(page: Any, served: Served, ru
     assert "rl on tiny and rl on spider" in page.inner_text("main")
 
 
+@pytest.mark.slow
 def test_the_export_opens_from_a_disk_with_every_view(page: Any, runs: Path, tmp_path: Path) -> None:
     assert main([str(runs), "--export", str(tmp_path / "out")]) == 0
     url = (tmp_path / "out" / "index.html").as_uri()

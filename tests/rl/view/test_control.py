@@ -105,6 +105,7 @@ def test_a_viewer_without_control_starts_nothing(served: Callable[..., str], run
     assert refused.value.code == 404
 
 
+@pytest.mark.slow
 def test_a_run_is_started_and_followed_from_the_page(browser: Any, served: Callable[..., str], tmp_path: Path) -> None:
     url = served(tmp_path, token="correct-horse", control=Control(tmp_path))
     page = browser.new_page()
