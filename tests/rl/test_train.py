@@ -1,4 +1,4 @@
-"""The whole chain on its real parts: SFT warm-up, Ray, vLLM, a 4-bit learner, SQLite. Nothing is mocked."""
+"""The whole of RL on its real parts: Ray, vLLM, a 4-bit learner, SQLite. Nothing is mocked."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def command(module, runs, *settings):
 
 
 def rl_command(runs, name):
-    return command("rl.train", runs, f"run.name={name}", f"init_adapter={runs}/warm/adapter", *SETTINGS)
+    return command("rl.train", runs, f"run.name={name}", "init_adapter=rl/adapters/tiny", *SETTINGS)
 
 
 def finished(line):
@@ -70,10 +70,8 @@ def trained_adapter(run):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A directory of runs with a short warm-up: enough for groups that hold right and wrong answers."""
-    runs = tmp_path_factory.mktemp("runs")
-    finished(command("sft.train", runs, "run.name=warm", "data.max_examples=640", "train.epochs=1"))
-    return runs
+    """A directory of runs."""
+    return tmp_path_factory.mktemp("runs")
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +157,8 @@ def test_a_job_whose_driver_is_killed_and_disk_lost_is_resumed_by_the_same_line_
     runs, undisturbed, tmp_path
 ):
     with ray_head(num_cpus=8) as head:
-        command = ["python", *rl_command(runs, "job")[1:], f"checkpoint.dir=file://{tmp_path}/safe"]
+        kept = [f"checkpoint.dir=file://{tmp_path}/safe", "evaluation.base=false"]
+        command = ["python", *rl_command(runs, "job")[1:], *kept]
         line = [sys.executable, "-m", "cluster.submit", "--address", head.address, "--", *command]
         settings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | head.env
         with (tmp_path / "job.log").open("w") as log:
@@ -176,7 +175,7 @@ def test_a_job_whose_driver_is_killed_and_disk_lost_is_resumed_by_the_same_line_
     assert "resuming" in again.stdout and f" is {runs} on the head" in again.stdout and "SUCCEEDED" in again.stdout
     rows = metrics_of(runs / "job")
     assert [row["step"] for row in rows] == [1, 2, 3, 4] and rows[0] == first
-    assert {path.name for path in (runs / "job" / "evaluations").iterdir()} == {"base.json", "sft.json", "rl.json"}
+    assert {path.name for path in (runs / "job" / "evaluations").iterdir()} == {"sft.json", "rl.json"}
     assert trained_adapter(runs / "job") == trained_adapter(undisturbed)
     assert sorted(path.name for path in (tmp_path / "safe" / "job").iterdir()) == ["step_000002", "step_000004"]
 
