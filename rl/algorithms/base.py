@@ -106,3 +106,19 @@ class Algorithm:
             clips = terms.clip_low / tokens.factor, terms.clip_high / tokens.factor
             terms = replace(terms, clip_low=min(0.99, clips[0]), clip_high=clips[1])
         return policy_loss(*tokens.fixed, terms, tokens.reference_N, tokens.entropy_N, tokens.answers_N)
+
+
+class PerToken(Algorithm):
+    """Advantages are made token by token in the learner, which has the critic or the teacher: it learns of every group,
+    and `credit` hands it the rewards."""
+
+    @property
+    def whole_step(self) -> bool:
+        return False
+
+    @property
+    def learns_all(self) -> bool:
+        return True
+
+    def credit(self, groups: Sequence[Group]) -> list[Group]:
+        return [replace(group, advantages=[reward.value for reward in group.rewards]) for group in groups]

@@ -7,12 +7,10 @@ No reward and no future: each token answers for itself alone. Rewards are still 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rl.algorithms.base import Algorithm
-from rl.types import Group
+from rl.algorithms.base import PerToken
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,26 +18,13 @@ if TYPE_CHECKING:
     from rl.algorithms.losses import Tokens
 
 
-class Opd(Algorithm):
+class Opd(PerToken):
     name, title = "opd", "On-policy distillation"
     summary = "each token that the policy wrote moves towards what a teacher finds likely there; no reward"
     source = "arXiv 2306.13649"
     defaults = {"learner.aggregation": "token_mean"}
     teacher = True
     means = ("kl_teacher",)
-
-    @property
-    def whole_step(self) -> bool:
-        return False
-
-    @property
-    def learns_all(self) -> bool:
-        """The teacher has something to say of every group."""
-        return True
-
-    def credit(self, groups: Sequence[Group]) -> list[Group]:
-        """The rewards, for the figures: the learner, which has the teacher, makes advantages of its own."""
-        return [replace(group, advantages=[reward.value for reward in group.rewards]) for group in groups]
 
     def loss(self, tokens: Tokens) -> tuple[Tensor, dict[str, float]]:
         from rl.algorithms.losses import kl_term

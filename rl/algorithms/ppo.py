@@ -11,17 +11,16 @@ observation is part of the next state, and no step of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rl.algorithms.base import Algorithm
-from rl.types import Group
+from rl.algorithms.base import PerToken
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Ppo(Algorithm):
+class Ppo(PerToken):
     name, title = "ppo", "PPO"
     summary = "advantages per token from a critic, a value head on a second LoRA; epochs of clipped minibatches"
     source = "arXiv 1707.06347"
@@ -30,19 +29,6 @@ class Ppo(Algorithm):
     }  # fmt: skip
     critic = True
     means = ("value_loss",)
-
-    @property
-    def whole_step(self) -> bool:
-        return False
-
-    @property
-    def learns_all(self) -> bool:
-        """The critic learns of every group."""
-        return True
-
-    def credit(self, groups: Sequence[Group]) -> list[Group]:
-        """The rewards: the learner, which has the critic, makes advantages of them."""
-        return [replace(group, advantages=[reward.value for reward in group.rewards]) for group in groups]
 
 
 @dataclass(frozen=True)
