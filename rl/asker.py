@@ -7,7 +7,7 @@ and `rl.predict` go through it, so that what is served is what was evaluated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from evaluation.benchmarks import Example
 from evaluation.benchmarks.layout import Turn
-from evaluation.databases.sandbox import Execution, Limits, Request
+from evaluation.databases.sandbox import Execution, Limits
 from evaluation.errors import UserError
 from evaluation.row_text import whole
 from graph.answer import extract_sql
@@ -23,7 +23,7 @@ from graph.introspect import schema_from_sqlite
 from graph.values import sample_values
 from graph.writer import PromptStyle, PromptWriter
 from rl.policies import Policies, Policy
-from rl.repair import Asked, Repairer
+from rl.repair import Asked, Execute, Repairer
 from rl.selection import GREEDY, NO_SQL, Selection, Selector
 from sft.policy.sampling import Sample, Sampling, prompt_number
 
@@ -44,9 +44,6 @@ class Sampler(Protocol):
         numbers: Sequence[int] | None = None,
         grammars: Sequence[str] | None = None,
     ) -> list[list[Sample]]: ...
-
-
-Execute = Callable[[Sequence[Request]], list[Execution]]
 
 
 @dataclass(frozen=True)

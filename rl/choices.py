@@ -21,6 +21,7 @@ from evaluation.databases.sandbox import Sandbox
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.instances.folder import Cached
 from evaluation.judge import Judge
+from evaluation.score import write_whole
 from evaluation.text_files import parse_json, read_text
 from rl.selection import INSTANCES, SELECTS, Select, Selector
 
@@ -154,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = report(examples, asked, args.instances)
     print(shown(found, len(asked[0])))
     if args.out:
-        args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_whole(args.out, json.dumps(found, indent=1) + "\n")
     return 0
 
 

@@ -22,6 +22,7 @@ from evaluation.console import Count
 from evaluation.databases.sandbox import Limits
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.judge import Judge
+from evaluation.score import write_whole
 from evaluation.text_files import read_records
 
 AT_ONCE = 32  # questions judged between two lines of progress
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_output(args.out, suffixes=(".jsonl",))
     examples = load_examples(args.benchmark, args.split, args.data)
     rows = measured(samples_of(args.predictions), examples, args.deadline_s, args.columns)
-    args.out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_whole(args.out, "".join(json.dumps(row) + "\n" for row in rows))
     Console(soft_wrap=True).print(histogram([row["rate"] for row in rows]), highlight=False)
     return 0
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from evaluation.console import EVERY_S, Count
 from evaluation.databases.sandbox import Sandbox
 from evaluation.errors import UserError, exit_on_user_error
 from evaluation.instances.folder import Cached
+from evaluation.score import write_whole
 from rl import policies
 from rl.asker import candidates
 from rl.policies import Policies, Policy
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = _predict(started, asked[-1], args)
     finally:
         started.close()
-    _write(args.out, rows)
+    write_whole(args.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     print(f"{args.out}: {len(rows)} predictions, {started.generator.stats.tokens_per_second:,.0f} tokens/s", flush=True)
     return 0
 
@@ -207,12 +207,6 @@ def _row(
     drawn = [one for found in answers.values() for one in found.get(index, [])]
     means = [round(sum(one.log_probs) / max(1, len(one.token_ids)), 6) for one in drawn] or [0.0] * (samples + 1)
     return row | {"samples": queries("samples", samples), "log_probs": means}
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(partial, path)
 
 
 if __name__ == "__main__":
