@@ -77,9 +77,16 @@ def assemble(
     waves = not where.engine_gpus
     policy = EnginePolicy(engines, learners, encoder, config.rollout, canary, config.run.seed, around, waves)
     watch = RunWatch(run, policy, rewards, dev)
-    rollout = config.rollout
-    questions = ShuffledQuestions(train, rollout.questions, config.run.seed, dropped, rollout.together, first)
+    questions = drawn(config, train, dropped, first)
     return _recipe(config, questions, policy, rewards, watch), watch
+
+
+def drawn(
+    config: RlConfig, train: Sequence[Example], dropped: frozenset[str], first: frozenset[str]
+) -> ShuffledQuestions:
+    """The questions of a run, as its settings order them."""
+    rollout = config.rollout
+    return ShuffledQuestions(train, rollout.questions, config.run.seed, dropped, rollout.together, first)
 
 
 def _recipe(

@@ -5,8 +5,10 @@ import pytest
 
 from evaluation.benchmarks import load_examples
 from evaluation.errors import UserError
+from rl.config import RlConfig
 from rl.difficulty import main, sometimes_right
 from rl.questions import ShuffledQuestions
+from rl.train.assemble import drawn
 
 
 def test_a_question_is_as_hard_as_its_samples_are_wrong_and_those_sometimes_right_are_drawn_first(
@@ -26,8 +28,17 @@ def test_a_question_is_as_hard_as_its_samples_are_wrong_and_those_sometimes_righ
     assert "1 of 6 predictions are of no question" in shown.err
     first = sometimes_right(out, examples)
     assert first == {examples[1].id, examples[4].id}
-    drawn = [e.id for step in (1, 2, 3) for e in ShuffledQuestions(examples, 2, 0, first=first).draw(step)]
-    assert set(drawn[:2]) == first and len(set(drawn)) == 6
+    order = [e.id for step in (1, 2, 3) for e in ShuffledQuestions(examples, 2, 0, first=first).draw(step)]
+    assert set(order[:2]) == first and len(set(order)) == 6
+
+
+def test_the_settings_of_a_run_say_which_questions_come_first_and_which_together() -> None:
+    examples = load_examples("tiny", "train")[:200]
+    config = RlConfig.model_validate({"init_adapter": "a", "rollout": {"questions": 8, "together": 4}})
+    batch = drawn(config, examples, frozenset({examples[0].id}), frozenset({examples[1].id})).draw(1)
+    assert batch[0] == examples[1]
+    databases = [e.database for e in drawn(config, examples, frozenset(), frozenset()).draw(1)]
+    assert len(set(databases[:4])) == len(set(databases[4:])) == 1
 
 
 @pytest.mark.parametrize(
